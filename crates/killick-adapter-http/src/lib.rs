@@ -1,0 +1,1 @@
+//! REST and GraphQL: strict heads, credentials by position, effects from packs.

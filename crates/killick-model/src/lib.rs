@@ -1,0 +1,1 @@
+//! The words of Killick as types: no I/O, no async.

@@ -1,0 +1,1 @@
+//! Listeners, dialer, TLS, time: the only crate that opens sockets.

@@ -1,0 +1,1 @@
+//! The decision point: Cedar, the ladder, explanations, fail closed.

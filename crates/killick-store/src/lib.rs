@@ -1,0 +1,1 @@
+//! Journal, sessions, approvals, secrets: the embedded store.

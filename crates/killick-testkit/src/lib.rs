@@ -1,0 +1,1 @@
+//! Test support: the practice world, a fake clock, the corpus runner.

@@ -1,0 +1,1 @@
+//! A Merkle log in C2SP tlog-tiles form: entries, checkpoints, proofs, offline verification.
