@@ -9,6 +9,7 @@ mod layers;
 mod licences;
 mod limits;
 mod one_folder;
+mod refusal_pages;
 mod sockets;
 mod sources;
 mod tokens;
@@ -54,10 +55,12 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "docs",
-        rule: "every ADR is listed and every local link leads somewhere",
+        rule: "every ADR is listed, every local link leads somewhere, every refusal has its page",
         run: |root| {
             let pages = sources::markdown(root)?;
-            Ok(docs::check(&pages, |path| root.join(path).exists()))
+            let mut findings = docs::check(&pages, |path| root.join(path).exists());
+            findings.extend(refusal_pages::check(&sources::rust(root)?, &pages));
+            Ok(findings)
         },
     },
     Check {
