@@ -1,0 +1,192 @@
+//! What a request means: its action, its one canonical form, its digest.
+//!
+//! [`judge`] takes a request that passed [`crate::head`] and [`crate::credential`] and a declared
+//! upstream, and says what the request would do. What it returns as [`CanonicalRequest`] is what is
+//! sent; judging that form again yields the same digest.
+
+use std::fmt;
+
+use bytes::Bytes;
+use killick_model::admin::Upstream;
+use killick_model::{Action, CallDigest, Code, ObjectRef, Refusal};
+use serde::{Deserialize, Serialize};
+
+use crate::pack::PackSet;
+
+/// A request as it arrived, after the library took it apart and before anything was believed.
+#[derive(Clone)]
+pub struct RequestView {
+    /// Whether it came in TLS.
+    pub tls: bool,
+    /// The method as written.
+    pub method: String,
+    /// The host, lower case, without port.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path as written, without query.
+    pub path: String,
+    /// The query as written, without `?`.
+    pub query: Option<String>,
+    /// Header names in lower case with their values, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body as it came, content encoding not undone.
+    pub body: Bytes,
+    /// Whether the body is whole; a body past the limit is not.
+    pub body_complete: bool,
+}
+
+impl RequestView {
+    /// Returns the values of a header, in order.
+    pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
+    }
+}
+
+// Headers, query and body may hold secrets.
+impl fmt::Debug for RequestView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestView")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The one form in which a judged request is sent, without any credential. Parked calls are kept in it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalRequest {
+    /// The method.
+    pub method: String,
+    /// Path and query, ready for the request line.
+    pub path_and_query: String,
+    /// Headers to pass on: lower case, no credential, nothing hop-by-hop, no host, no content length.
+    pub headers: Vec<(String, String)>,
+    /// The body, re-encoded when it was understood.
+    #[serde(with = "base64_bytes")]
+    pub body: Bytes,
+}
+
+impl CanonicalRequest {
+    /// Returns the request as one that arrives for `upstream`, to be judged again.
+    #[must_use]
+    pub fn view(&self, upstream: &Upstream) -> RequestView {
+        let (path, query) = match self.path_and_query.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+            None => (self.path_and_query.clone(), None),
+        };
+        RequestView {
+            tls: upstream.tls,
+            method: self.method.clone(),
+            host: upstream.hosts.first().cloned().unwrap_or_default(),
+            port: upstream.port,
+            path,
+            query,
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
+                .collect(),
+            body: self.body.clone(),
+            body_complete: true,
+        }
+    }
+}
+
+// The body is payload.
+impl fmt::Debug for CanonicalRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CanonicalRequest")
+            .field("method", &self.method)
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use bytes::Bytes;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(body))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Something in the answer that the gateway reads: an id of a new object, or a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerSpot {
+    /// The element of a batched answer, when the call is a batch.
+    pub batch: Option<usize>,
+    /// The key below `data`; `None` for an answer that is not GraphQL.
+    pub response_key: Option<String>,
+    /// JSONPath into the value at that key.
+    pub at: String,
+}
+
+/// What a call makes, to be read from its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Creation {
+    /// The operation that makes it.
+    pub operation: String,
+    /// Where its id stands.
+    pub spot: AnswerSpot,
+    /// The kind of the new object.
+    pub kind: String,
+}
+
+/// A request that was understood as far as it can be.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What it would do.
+    pub action: Action,
+    /// What is sent if it may.
+    pub canonical: CanonicalRequest,
+    /// The digest of its meaning.
+    pub digest: CallDigest,
+    /// Why the document is not valid for the provider's schema; such a call is refused with
+    /// [`Code::InvalidDocument`], and its effect is still told.
+    pub invalid: Option<String>,
+    /// What it makes.
+    pub creates: Vec<Creation>,
+    /// Where secrets stand in the answer.
+    pub answer_secrets: Vec<AnswerSpot>,
+    /// Whether it speaks GraphQL, so that a refusal has that shape too.
+    pub graphql: bool,
+}
+
+/// Judges a request to a declared upstream.
+///
+/// # Errors
+/// The request can be read in two ways, or not at all.
+pub fn judge(
+    _packs: &PackSet,
+    _upstream: &Upstream,
+    _request: &RequestView,
+) -> Result<Judged, Refusal> {
+    Err(Refusal::new(Code::Unrecognized, "nothing is judged yet"))
+}
+
+/// Returns the objects that a call made, read from its answer. A spot that is missing makes none.
+#[must_use]
+pub fn creations(
+    _judged: &Judged,
+    _upstream: &Upstream,
+    _answer: &serde_json::Value,
+) -> Vec<ObjectRef> {
+    Vec::new()
+}
