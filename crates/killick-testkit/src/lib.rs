@@ -1,1 +1,10 @@
-//! Test support: the practice world, a fake clock, the corpus runner.
+//! Test support: nothing in the product depends on this crate.
+//!
+//! [`practice`] is a provider's API to practise on: it answers the published schema over TLS, its
+//! volumes hold real bytes on disk, and its deletions really delete. [`connect_router`] is a bare
+//! CONNECT proxy that leads a real client to it. [`railway_cli`] lists what the provider's own
+//! command-line client can do.
+
+pub mod connect_router;
+pub mod practice;
+pub mod railway_cli;

@@ -1,0 +1,1 @@
+//! The provider's own command-line client.
