@@ -8,6 +8,7 @@ mod finding;
 mod layers;
 mod licences;
 mod limits;
+mod named_tests;
 mod one_folder;
 mod refusal_pages;
 mod sockets;
@@ -55,11 +56,13 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "docs",
-        rule: "every ADR is listed, every local link leads somewhere, every refusal has its page",
+        rule: "what a page names is there: ADRs, links, tests, a page for each refusal",
         run: |root| {
             let pages = sources::markdown(root)?;
             let mut findings = docs::check(&pages, |path| root.join(path).exists());
-            findings.extend(refusal_pages::check(&sources::rust(root)?, &pages));
+            let sources = sources::rust(root)?;
+            findings.extend(named_tests::check(&sources, &pages));
+            findings.extend(refusal_pages::check(&sources, &pages));
             Ok(findings)
         },
     },

@@ -19,6 +19,9 @@ const EXEMPT: &[&str] = &["crates/killick/src/adapters.rs", "crates/killick-test
 /// Providers whose name is a plain word too: looked for in string literals alone.
 const PLAIN_WORDS: &[&str] = &["linear"];
 
+/// Where the project itself lives. The address names a host, and no provider.
+const HOME: &str = "github.com/killick-dev/killick";
+
 /// Returns every line that names a protocol outside its folder, or a provider outside its pack.
 pub(crate) fn check(sources: &[Source], providers: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -37,7 +40,7 @@ pub(crate) fn check(sources: &[Source], providers: &[String]) -> Vec<Finding> {
 fn named_in(source: &Source, product: &Product, providers: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, line) in source.numbered_lines() {
-        let line = line.to_lowercase();
+        let line = line.to_lowercase().replace(HOME, "");
         if product.is_test_line(number) {
             continue;
         }
@@ -112,6 +115,17 @@ mod tests {
             assert_eq!(found("crates/killick-adapter-http/src/a.rs", text), 1, "{text}");
         }
         assert_eq!(found("crates/killick-model/src/a.rs", "// harbours, sharbour"), 0);
+    }
+
+    #[test]
+    fn the_projects_own_address_names_no_provider() {
+        let check = |text: &str| {
+            let providers = ["github".to_owned()];
+            super::check(&[fixture("crates/killick-model/src/a.rs", text)], &providers).len()
+        };
+        assert_eq!(check("// https://github.com/killick-dev/killick/blob/main/docs"), 0);
+        assert_eq!(check("// https://github.com/killick-dev/killick and GitHub"), 1);
+        assert_eq!(check("// https://github.com/another/killick"), 1);
     }
 
     #[test]
