@@ -15,8 +15,8 @@ test: setup
 	@scripts/test.sh $(ARGS)
 
 demo: setup
-	@cargo build --quiet --package killick --bin killick
-	@cargo build --quiet --package killick-testkit --bins
+	@echo 'demo: building; the first time takes some minutes'
+	@cargo build --package killick --bin killick --package killick-testkit --bins
 	@cargo run --quiet --package killick-testkit --bin killick-demo
 
 bench: setup
