@@ -1,1 +1,30 @@
 //! Listeners, dialer, TLS, time: the only crate that opens sockets.
+//!
+//! [`Net`] lends streams to the gate: out to an upstream for a recorded call, and in from a client
+//! whose TLS the gateway ends with a certificate of its own [`Ca`]. [`listen_tcp`] and
+//! [`listen_admin`] are the two doors that the process has.
+
+mod address;
+mod ca;
+mod clock;
+mod dial;
+mod door;
+mod host;
+mod intercept;
+mod leaves;
+mod net;
+mod resolver;
+mod trust;
+
+pub use address::{Reach, forbidden, reach};
+pub use ca::{CA_DAYS_MAX, CLOCK_SKEW_HOURS_MAX, Ca, CaError, FreshCa, LEAF_DAYS_MAX};
+pub use clock::SystemClock;
+pub use dial::{ADDRESSES_MAX, ATTEMPTS_MAX, CONNECT_SECONDS_MAX};
+pub use door::admin::{ADMIN_CONNECTIONS_MAX, AdminPeer, UnixDoor, listen_admin};
+pub use door::tcp::{CONNECTIONS_MAX, TcpDoor, listen_tcp};
+pub use door::{DRAIN_SECONDS_MAX, DoorError};
+pub use host::{HOST_BYTES_MAX, HostError, HostKind, LABEL_BYTES_MAX, parse_host};
+pub use intercept::HANDSHAKE_SECONDS_MAX;
+pub use leaves::{LEAF_CACHE_MAX, LEAF_RENEW_HOURS_MIN};
+pub use net::{Net, NetError, NetOptions};
+pub use resolver::{Resolver, SystemResolver};
