@@ -1,1 +1,27 @@
-//! The door: undecided, permitted, recorded.
+//! The door: every call goes through it, and its type says how far it has come.
+//!
+//! An adapter parses bytes into a [`Call`], wraps it as [`Undecided`], and hands it to the [`Gate`].
+//! The gate gathers facts, asks the decision point, does what must be done first, writes the record,
+//! and returns [`Recorded`]: the only thing from which bytes may reach an upstream.
+//! Everything the gate needs from outside comes through the traits in [`ports`].
+
+pub mod chain;
+pub mod facts;
+pub mod freeze;
+pub mod ids;
+pub mod ports;
+pub mod sessions;
+
+pub mod adapter;
+mod decide;
+mod gate;
+mod obligations;
+mod requests;
+
+pub use chain::{Call, Departure, InFlight, Permitted, Recorded, Undecided};
+pub use decide::{Asked, Due, Verdict};
+pub use facts::Resolve;
+pub use freeze::{Lifeline, Standings};
+pub use gate::{Blocking, ErrandKind, Gate, GateConfig, GateParts, Sending};
+pub use obligations::{Hands, PointTaken};
+pub use sessions::{LiveSession, Sessions};

@@ -1,0 +1,400 @@
+//! The gate itself: what it is made of, the record's two mints, errands, refusals.
+
+use std::sync::Arc;
+
+use killick_model::admin::Upstream;
+use killick_model::record::{Draft, Kind};
+use killick_model::time::Clock;
+use killick_model::{
+    Action, CallId, Code, CredentialName, Effect, EffectWord, ObjectFacts, ObjectRef, Refusal,
+    SessionId, UnixMillis,
+};
+use killick_policy::Pdp;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::chain::{Call, InFlight, Permitted, Recorded, Stamp};
+use crate::facts::{CreatedCache, FactsCache, Resolve, with_declaration};
+use crate::freeze::Standings;
+use crate::ids;
+use crate::ports::{Durability, Record, RecordError, Store, StoreError};
+use crate::sessions::{LiveSession, Sessions};
+
+/// What an owner may set about decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateConfig {
+    /// The owner said that production may be written without a fence.
+    pub production_waiver: bool,
+    /// A grace period that stands in for the packs' own, in milliseconds.
+    pub grace_millis: Option<u64>,
+    /// How long an open connection may wait for a human, in milliseconds.
+    pub wait_millis_max: u64,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        Self { production_waiver: false, grace_millis: None, wait_millis_max: 15 * 60_000 }
+    }
+}
+
+/// What a gate is built from.
+pub struct GateParts {
+    /// The tamper-evident record.
+    pub record: Arc<dyn Record>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The decision point.
+    pub pdp: Pdp,
+    /// Settings.
+    pub config: GateConfig,
+}
+
+/// The door that every call goes through.
+pub struct Gate {
+    pub(crate) record: Arc<dyn Record>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pdp: RwLock<Arc<Pdp>>,
+    pub(crate) config: GateConfig,
+    pub(crate) facts: FactsCache,
+    pub(crate) created: CreatedCache,
+    pub(crate) answers: watch::Sender<u64>,
+    standings: Standings,
+    sessions: Sessions,
+}
+
+/// Why the gateway makes a call of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrandKind {
+    /// To find out what an object is; must be a read.
+    Resolve,
+    /// To make something survivable; may write, never destroy or administer.
+    RecoveryPoint,
+}
+
+/// How a permitted call will be sent, for the record.
+#[derive(Clone, Debug, Default)]
+pub struct Sending {
+    /// The credential that will be injected, by name.
+    pub credential: Option<CredentialName>,
+    /// The client program as it names itself; a claim.
+    pub client: Option<String>,
+}
+
+/// A store call on a thread that may block.
+pub trait Blocking {
+    /// Runs `work` on the store, off the event loop.
+    fn on_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+}
+
+impl Blocking for Gate {
+    async fn on_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || work(store.as_ref()))
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
+    }
+}
+
+impl Gate {
+    /// Builds the gate and takes in the sessions and standings of the store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn open(parts: GateParts) -> Result<Self, StoreError> {
+        let gate = Self {
+            record: parts.record,
+            store: parts.store,
+            clock: parts.clock,
+            pdp: RwLock::new(Arc::new(parts.pdp)),
+            config: parts.config,
+            facts: FactsCache::default(),
+            created: CreatedCache::default(),
+            answers: watch::Sender::new(0),
+            standings: Standings::default(),
+            sessions: Sessions::default(),
+        };
+        for agent in gate.store.agents()? {
+            if agent.standing == killick_model::admin::Standing::Frozen {
+                gate.standings.freeze(&agent.name);
+            }
+        }
+        for (session, token) in gate.store.sessions()? {
+            if session.closed.is_some() {
+                gate.standings.end_session(&session.principal.session);
+            } else {
+                gate.sessions.admit(&session, token, &gate.standings);
+            }
+        }
+        Ok(gate)
+    }
+
+    /// Returns the open sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Returns the freeze epochs.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// Returns the record.
+    pub fn record_port(&self) -> &dyn Record {
+        self.record.as_ref()
+    }
+
+    /// Returns the present moment.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> &GateConfig {
+        &self.config
+    }
+
+    /// Replaces the decision point as a whole.
+    pub fn replace_policies(&self, pdp: Pdp) {
+        *self.pdp.write() = Arc::new(pdp);
+    }
+
+    /// Returns the decision point in force.
+    pub fn policies(&self) -> Arc<Pdp> {
+        Arc::clone(&self.pdp.read())
+    }
+
+    /// Gathers what is known about every object of a call. A plain read is not looked up.
+    pub async fn gather<C: Call>(
+        &self,
+        live: &LiveSession,
+        call: &C,
+        upstream: &Upstream,
+        resolver: &dyn Resolve,
+    ) -> Vec<ObjectFacts> {
+        let mut all = Vec::new();
+        let plain_read = call.action().effect() == Effect::READ;
+        for object in call.action().objects() {
+            let mut found = if plain_read || !object.is_named() {
+                ObjectFacts::unresolved(object.clone())
+            } else {
+                self.look_up(live, object, resolver).await
+            };
+            found.created_by_session = !plain_read && self.was_created(live, object).await;
+            all.push(with_declaration(found, upstream));
+        }
+        all
+    }
+
+    async fn look_up(
+        &self,
+        live: &LiveSession,
+        object: &ObjectRef,
+        resolver: &dyn Resolve,
+    ) -> ObjectFacts {
+        let now = self.now();
+        if let Some(kept) = self.facts.recall(object, now) {
+            return ObjectFacts::clone(&kept);
+        }
+        let found = resolver.resolve(live, object).await;
+        self.facts.keep(&found, now);
+        found
+    }
+
+    async fn was_created(&self, live: &LiveSession, object: &ObjectRef) -> bool {
+        let bare = ObjectRef { within: None, ..object.clone() };
+        let key = (live.principal.session.clone(), bare);
+        if let Some(created) = self.created.recall(&key) {
+            return created;
+        }
+        let (session, bare) = key.clone();
+        // A store that cannot answer has not said yes.
+        let created =
+            self.on_store(move |store| store.created_by(&session, &bare)).await.unwrap_or(false);
+        self.created.keep(key, created);
+        created
+    }
+
+    /// Remembers what the provider's answer says that the session created.
+    pub async fn note_created(&self, session: &SessionId, objects: Vec<ObjectRef>) {
+        for object in objects {
+            let bare = ObjectRef { within: None, ..object };
+            let (owner, kept) = (session.clone(), bare.clone());
+            match self.on_store(move |store| store.created_add(&owner, &kept)).await {
+                Ok(()) => self.created.keep((session.clone(), bare), true),
+                Err(error) => tracing::warn!(%error, "a created object could not be remembered"),
+            }
+        }
+    }
+
+    /// Writes a permitted call on the record: durable unless it is a plain read.
+    ///
+    /// # Errors
+    /// The record cannot take it, or the agent was frozen meanwhile; nothing may be sent.
+    pub async fn record<C: Call>(
+        &self,
+        permitted: Permitted<C>,
+        sending: Sending,
+    ) -> Result<Recorded<C>, Refusal> {
+        let (call, stamp) = permitted.open();
+        let Stamp { call: id, lifeline, mut entry } = stamp;
+        lifeline.check().map_err(|code| stopped(code, &id))?;
+        entry.credential = sending.credential;
+        if let (Some(client), Some(details)) = (sending.client, entry.details.as_object_mut()) {
+            details.insert("client".into(), client.into());
+        }
+        let effect = call.action().effect();
+        if !effect.is_only_read() {
+            self.facts.forget(call.upstream());
+        }
+        let in_flight = self.write_call(&id, entry, effect).await?;
+        let stamp = Stamp { call: id, lifeline, entry: Draft::new(Kind::Call) };
+        Ok(Recorded::mint(call, stamp, in_flight))
+    }
+
+    /// Writes an errand on the record: the second and last way to [`Recorded`].
+    ///
+    /// # Errors
+    /// The errand would do more than its kind allows, or the record cannot take it.
+    pub async fn errand<C: Call>(
+        &self,
+        live: &LiveSession,
+        kind: ErrandKind,
+        call: C,
+        credential: Option<CredentialName>,
+    ) -> Result<Recorded<C>, Refusal> {
+        let id = fresh_call()?;
+        let effect = call.action().effect();
+        let allowed = match kind {
+            ErrandKind::Resolve => effect.word() == EffectWord::Read,
+            ErrandKind::RecoveryPoint => {
+                matches!(effect.word(), EffectWord::Read | EffectWord::Write)
+            }
+        };
+        if !allowed {
+            return Err(Refusal::new(
+                Code::ObligationFailed,
+                format!("an errand of the gateway would {}; the pack is wrong", effect.word()),
+            )
+            .with_call(id));
+        }
+        let mut entry =
+            Draft::new(Kind::Errand).of_principal(&live.principal).of_action(call.action());
+        entry.call = Some(id.clone());
+        entry.upstream = Some(call.upstream().clone());
+        entry.credential = credential;
+        entry.verdict = Some(match kind {
+            ErrandKind::Resolve => "resolve".into(),
+            ErrandKind::RecoveryPoint => "recovery_point".into(),
+        });
+        let in_flight = self.write_call(&id, entry, effect).await?;
+        let stamp =
+            Stamp { call: id, lifeline: live.lifeline.renewed(), entry: Draft::new(Kind::Errand) };
+        Ok(Recorded::mint(call, stamp, in_flight))
+    }
+
+    async fn write_call(
+        &self,
+        id: &CallId,
+        entry: Draft,
+        effect: Effect,
+    ) -> Result<InFlight, Refusal> {
+        let durability =
+            if effect.is_only_read() { Durability::Bounded } else { Durability::Durable };
+        let unavailable = |error: RecordError| record_refusal(&error).with_call(id.clone());
+        let reservation = self.record.reserve().map_err(unavailable)?;
+        let in_flight = InFlight::new(reservation, id, &entry);
+        match self.record.append(entry, durability).await {
+            Ok(_) => Ok(in_flight),
+            Err(error) => {
+                let refusal = unavailable(error);
+                Err(in_flight.refuse(refusal))
+            }
+        }
+    }
+
+    /// Writes a refusal on the record and gives it its call id. A record that fails makes it no milder.
+    pub async fn refuse(
+        &self,
+        live: Option<&LiveSession>,
+        action: Option<&Action>,
+        mut refusal: Refusal,
+        details: serde_json::Value,
+    ) -> Refusal {
+        if refusal.call.is_none() {
+            refusal.call = fresh_call().ok();
+        }
+        let mut entry = Draft::new(match refusal.code {
+            Code::ForeignCredential | Code::MisplacedSurrogate => Kind::Foreign,
+            Code::Pending => Kind::Pending,
+            _ => Kind::Refusal,
+        });
+        if let Some(live) = live {
+            entry = entry.of_principal(&live.principal);
+        }
+        if let Some(action) = action {
+            entry = entry.of_action(action);
+        }
+        entry.call.clone_from(&refusal.call);
+        entry.code = Some(refusal.code);
+        entry.verdict = Some(
+            match refusal.code {
+                Code::ApprovalNeeded => "requestable",
+                Code::Pending => "pending",
+                _ => "deny",
+            }
+            .into(),
+        );
+        entry.details = serde_json::json!({ "refusal": refusal, "found": details });
+        if let Err(error) = self.record.append(entry, Durability::Bounded).await {
+            tracing::warn!(%error, code = %refusal.code, "a refusal could not be recorded");
+        }
+        refusal
+    }
+
+    /// Writes an entry that is neither a call nor a refusal (administration, redaction, start).
+    ///
+    /// # Errors
+    /// The record cannot take it.
+    pub async fn note(&self, entry: Draft) -> Result<(), RecordError> {
+        self.record.append(entry, Durability::Durable).await.map(drop)
+    }
+}
+
+pub(crate) fn fresh_call() -> Result<CallId, Refusal> {
+    ids::call_id().map_err(|error| Refusal::new(Code::DecisionFailed, error.to_string()))
+}
+
+pub(crate) fn stopped(code: Code, call: &CallId) -> Refusal {
+    let because = match code {
+        Code::SessionEnded => "the session has ended",
+        _ => "the agent is frozen",
+    };
+    Refusal::new(code, because).with_call(call.clone())
+}
+
+pub(crate) fn record_refusal(error: &RecordError) -> Refusal {
+    match error {
+        RecordError::Quota { .. } => Refusal::new(Code::TooMany, error.to_string()),
+        RecordError::Full | RecordError::Failed(_) => {
+            Refusal::new(Code::RecordUnavailable, error.to_string())
+        }
+    }
+}
+
+pub(crate) fn store_refusal(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Budget { .. } => Refusal::new(Code::RequestBudget, error.to_string()),
+        StoreError::Failed(_) | StoreError::Exists(_) | StoreError::Missing(_) => {
+            Refusal::new(Code::StoreUnavailable, error.to_string())
+        }
+    }
+}
