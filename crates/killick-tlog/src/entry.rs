@@ -75,7 +75,15 @@ kinds! {
     /// A credential was added, rotated or removed.
     Credential = "credential",
     /// The configuration or a policy changed.
-    Config = "config",
+    Configuration = "configuration",
+    /// An agent's standing changed.
+    Standing = "standing",
+    /// A foreign credential was seen.
+    Foreign = "foreign",
+    /// A known credential was taken out of a body.
+    Redaction = "redaction",
+    /// A break-glass was opened or ended.
+    BreakGlass = "break_glass",
     /// The gateway made a call of its own.
     Errand = "errand",
     /// A call was refused before it was decided.
@@ -112,6 +120,8 @@ pub struct Header {
     pub agent: Option<String>,
     /// Whose agent it is.
     pub owner: Option<Subject>,
+    /// The human who did it, where a human did.
+    pub by: Option<String>,
     /// The sessions from the first one down to the one that acts.
     pub chain: Vec<String>,
     /// The action in the policies' words.
@@ -146,6 +156,7 @@ impl Header {
             session: None,
             agent: None,
             owner: None,
+            by: None,
             chain: Vec::new(),
             action: None,
             effect: None,
@@ -167,6 +178,7 @@ impl Header {
             &mut self.call,
             &mut self.session,
             &mut self.agent,
+            &mut self.by,
             &mut self.action,
             &mut self.effect,
             &mut self.verdict,
@@ -193,6 +205,7 @@ impl Header {
             ("call", &self.call),
             ("session", &self.session),
             ("agent", &self.agent),
+            ("by", &self.by),
             ("action", &self.action),
             ("effect", &self.effect),
             ("verdict", &self.verdict),
@@ -426,4 +439,5 @@ fn is_control(c: char) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests;

@@ -172,7 +172,8 @@ pub fn sign(text: &str, keys: &[&SigningKey]) -> Result<String, NoteError> {
     for key in keys {
         let signature = key.key.sign(text.as_bytes()).to_bytes();
         let signed = STANDARD.encode([key.public.id.as_slice(), &signature].concat());
-        note.push_str(&format!("{SIGNATURE_MARK}{} {signed}\n", key.public.name));
+        let name = &key.public.name;
+        note.extend([SIGNATURE_MARK, name, " ", &signed, "\n"]);
     }
     Ok(note)
 }
@@ -193,13 +194,13 @@ pub fn open<'n, 'k>(
     let mut named = Vec::new();
     for line in lines.split_terminator('\n') {
         let malformed = NoteError::Form { why: "a signature line is not of its form" };
-        let (name, signed) = line
+        let (name, encoded) = line
             .strip_prefix(SIGNATURE_MARK)
             .and_then(|rest| rest.split_once(' '))
             .filter(|(name, _)| name_is_right(name))
             .ok_or_else(|| malformed.clone())?;
-        let signed = STANDARD.decode(signed).map_err(|_| malformed.clone())?;
-        let (id, signature) = signed.split_first_chunk::<4>().ok_or(malformed)?;
+        let decoded = STANDARD.decode(encoded).map_err(|_| malformed.clone())?;
+        let (id, signature) = decoded.split_first_chunk::<4>().ok_or(malformed)?;
         named.push(format!("`{name}` ({})", hex(id)));
         if named.len() > NOTE_SIGNATURES_MAX {
             return Err(NoteError::Form { why: "it carries too many signatures" });
@@ -279,4 +280,5 @@ fn parts(text: &str) -> Result<(String, KeyId, Zeroizing<Vec<u8>>), KeyError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::string_slice, reason = "a test that overflows fails")]
 mod tests;

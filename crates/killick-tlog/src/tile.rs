@@ -251,6 +251,7 @@ pub fn root_of(hashes: &[Hash]) -> Hash {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     use std::collections::BTreeMap;
 

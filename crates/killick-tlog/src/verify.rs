@@ -231,8 +231,8 @@ pub fn verify<F: LogFiles>(files: &F, against: Against<'_>) -> Report {
     Report {
         checkpoint,
         signer,
-        entries: walked.edge.size(),
-        root: walked.edge.root(),
+        entries: walked.growth.size(),
+        root: walked.growth.root(),
         last_time_unix_ms: walked.last_time_unix_ms,
         problems: walked.problems,
         warnings: walked.warnings,
@@ -264,4 +264,9 @@ fn accept(note: &[u8], against: Against<'_>) -> Result<(Checkpoint, VerifyingKey
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a test that overflows fails"
+)]
 mod tests;

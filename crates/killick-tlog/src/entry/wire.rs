@@ -19,6 +19,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     call: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     chain: Vec<String>,
@@ -106,6 +108,7 @@ impl From<Entry> for Wire {
             session,
             agent,
             owner,
+            by,
             chain,
             action,
             effect,
@@ -121,6 +124,7 @@ impl From<Entry> for Wire {
         Self {
             action,
             agent,
+            by,
             call,
             chain,
             credential,
@@ -157,6 +161,7 @@ impl TryFrom<Wire> for Entry {
             session: wire.session,
             agent: wire.agent,
             owner: wire.owner.map(|WireSubject { issuer, subject }| Subject { issuer, subject }),
+            by: wire.by,
             chain: wire.chain,
             action: wire.action,
             effect: wire.effect,

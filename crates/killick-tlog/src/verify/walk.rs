@@ -7,14 +7,12 @@ use crate::bundle;
 use crate::checkpoint::Checkpoint;
 use crate::entry::Entry;
 use crate::files::LogFiles;
+use crate::growth::Growth;
 use crate::hash::Hash;
-use crate::tile::{
-    Content, TILE_FOLDER, TILE_HEIGHT, TILE_LEVEL_MAX, TILE_WIDTH, Tile, hashes_of, root_of,
-};
-use crate::tree::Frontier;
+use crate::tile::{Content, TILE_FOLDER, TILE_HEIGHT, TILE_WIDTH, Tile, hashes_of};
 
 pub(super) struct Walked {
-    pub(super) edge: Frontier,
+    pub(super) growth: Growth,
     pub(super) last_time_unix_ms: Option<u64>,
     pub(super) problems: Findings<Problem>,
     pub(super) warnings: Findings<Warning>,
@@ -32,9 +30,7 @@ struct Walk<'a, F> {
     stored: BTreeMap<(Content, u64), Vec<Tile>>,
     signed_size: u64,
     expected: BTreeMap<u64, Vec<Expected>>,
-    edge: Frontier,
-    /// For each level of tiles, the hashes of its last tile, not yet full.
-    open_tiles: Vec<Vec<Hash>>,
+    growth: Growth,
     last_time_unix_ms: Option<u64>,
     problems: Findings<Problem>,
     warnings: Findings<Warning>,
@@ -52,8 +48,7 @@ pub(super) fn walk<F: LogFiles>(
         stored: BTreeMap::new(),
         signed_size,
         expected: BTreeMap::new(),
-        edge: Frontier::empty(),
-        open_tiles: Vec::new(),
+        growth: Growth::default(),
         last_time_unix_ms: None,
         problems,
         warnings: Findings::default(),
@@ -97,8 +92,8 @@ impl<F: LogFiles> Walk<'_, F> {
     }
 
     fn compare_roots(&mut self) {
-        let Some(expected) = self.expected.remove(&self.edge.size()) else { return };
-        let root = self.edge.root();
+        let Some(expected) = self.expected.remove(&self.growth.size()) else { return };
+        let root = self.growth.root();
         for expected in expected {
             if expected.root != root {
                 self.problems.push(expected.otherwise);
@@ -133,7 +128,7 @@ impl<F: LogFiles> Walk<'_, F> {
             let part = self.read(tile)?;
             let count = bundle::entries(&part).map(|entries| entries.len() as u64);
             if !bytes.starts_with(&part) || count != Ok(tile.width()) {
-                let entry = self.edge.size();
+                let entry = self.growth.size();
                 self.problems.push(Problem::Tile { path: tile.path(), entry });
             }
         }
@@ -144,7 +139,7 @@ impl<F: LogFiles> Walk<'_, F> {
     }
 
     fn entry(&mut self, bytes: &[u8]) {
-        let index = self.edge.size();
+        let index = self.growth.size();
         match Entry::decode(bytes) {
             Ok(entry) => {
                 let before = self.last_time_unix_ms.unwrap_or(0);
@@ -155,36 +150,19 @@ impl<F: LogFiles> Walk<'_, F> {
             }
             Err(why) => self.problems.push(Problem::Entry { index, why }),
         }
-        let leaf = Hash::of_leaf(bytes);
-        self.edge.append(leaf);
+        let filled = self.growth.append(Hash::of_leaf(bytes));
         self.compare_roots();
-        let mut hash = leaf;
-        for level in 0..=TILE_LEVEL_MAX {
-            let Some(tile) = self.open_tile(level) else { return };
-            tile.push(hash);
-            if (tile.len() as u64) < TILE_WIDTH {
-                return;
-            }
-            let full = std::mem::take(tile);
-            hash = root_of(&full);
-            let count = self.edge.size() >> shift(level);
-            self.compare_tile(level, (count / TILE_WIDTH).saturating_sub(1), &full);
+        for (tile, hashes) in filled {
+            self.compare_tile(&tile, &hashes);
         }
-    }
-
-    fn open_tile(&mut self, level: u8) -> Option<&mut Vec<Hash>> {
-        let level = usize::from(level);
-        if self.open_tiles.len() <= level {
-            self.open_tiles.resize_with(level.saturating_add(1), Vec::new);
-        }
-        self.open_tiles.get_mut(level)
     }
 
     /// Compares a tile, in every width that it is stored in, with the hashes that the entries give.
-    fn compare_tile(&mut self, level: u8, index: u64, hashes: &[Hash]) {
-        let content = Content::Hashes { level };
+    fn compare_tile(&mut self, place: &Tile, hashes: &[Hash]) {
+        let (content, index) = (place.content(), place.index());
+        let shift = shift(content);
         let stored = self.stored.remove(&(content, index)).unwrap_or_default();
-        let signed = self.signed_size >> shift(level);
+        let signed = self.signed_size >> shift;
         let needed = signed.saturating_sub(index.saturating_mul(TILE_WIDTH)).min(TILE_WIDTH);
         if stored.iter().map(Tile::width).max().unwrap_or(0) < needed
             && let Some(tile) = Tile::new(content, index, needed)
@@ -198,23 +176,20 @@ impl<F: LogFiles> Walk<'_, F> {
             let same = hashes_of(&bytes).zip(hashes).take_while(|(a, b)| a == *b).count();
             if !is_whole || same != width {
                 let at = index.saturating_mul(TILE_WIDTH).saturating_add(same as u64);
-                let entry = at << shift(level);
+                let entry = at << shift;
                 self.problems.push(Problem::Tile { path: tile.path(), entry });
             }
         }
     }
 
     fn finish(mut self, published: &[Checkpoint]) -> Walked {
-        for (level, hashes) in (0..=TILE_LEVEL_MAX).zip(std::mem::take(&mut self.open_tiles)) {
-            let count = self.edge.size() >> shift(level);
-            if !hashes.is_empty() {
-                self.compare_tile(level, count / TILE_WIDTH, &hashes);
-            }
+        for (tile, hashes) in self.growth.partial() {
+            self.compare_tile(&tile, &hashes);
         }
         for tile in std::mem::take(&mut self.stored).into_values().flatten() {
             self.problems.push(Problem::Stray { path: tile.path() });
         }
-        let entries = self.edge.size();
+        let entries = self.growth.size();
         if entries < self.signed_size {
             self.problems.push(Problem::EntriesMissing { from: entries, to: self.signed_size });
         }
@@ -222,7 +197,7 @@ impl<F: LogFiles> Walk<'_, F> {
             self.problems.push(Problem::RolledBack { published: published.size(), entries });
         }
         Walked {
-            edge: self.edge,
+            growth: self.growth,
             last_time_unix_ms: self.last_time_unix_ms,
             problems: self.problems,
             warnings: self.warnings,
@@ -245,6 +220,9 @@ impl<F: LogFiles> Walk<'_, F> {
     }
 }
 
-fn shift(level: u8) -> u32 {
-    TILE_HEIGHT.saturating_mul(u32::from(level))
+fn shift(content: Content) -> u32 {
+    match content {
+        Content::Entries => 0,
+        Content::Hashes { level } => TILE_HEIGHT.saturating_mul(u32::from(level)),
+    }
 }
