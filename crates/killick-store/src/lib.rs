@@ -1,1 +1,18 @@
 //! Journal, sessions, approvals, secrets: the embedded store.
+
+pub mod keys;
+pub mod limits;
+pub mod passphrase;
+pub mod sqlite;
+pub mod vault;
+
+mod database;
+mod schema;
+mod seal;
+mod states;
+
+pub use database::OpenError;
+pub use keys::{EnvironmentKey, FileKey, KeyProvider};
+pub use passphrase::Passphrase;
+pub use sqlite::SqliteStore;
+pub use vault::SealedVault;
