@@ -208,13 +208,13 @@ fn named(
             "reason" if !forbids => {
                 return Err(problem("only a `forbid` has a `@reason`".into()));
             }
-            "reason" => match Code::ALL.iter().find(|code| code.as_str() == value) {
-                Some(code) => reason = Some(*code),
-                None => {
+            "reason" => {
+                reason = Code::ALL.iter().find(|code| code.as_str() == value).copied();
+                if reason.is_none() {
                     return Err(problem("the `@reason` is no code of a refusal".into())
                         .with_help("for one, `cross-environment` or `forbidden`"));
                 }
-            },
+            }
             "because"
                 if value.len() <= BECAUSE_BYTES_MAX && !value.chars().any(char::is_control) =>
             {
@@ -293,7 +293,7 @@ fn problem_of(
     error: &(impl Diagnostic + ?Sized),
 ) -> PolicyProblem {
     let first = error.labels().and_then(|mut labels| labels.next());
-    let at = first.as_ref().map_or(offset, |label| label.offset());
+    let at = first.as_ref().map_or(offset, miette::LabeledSpan::offset);
     let mut message = error.to_string();
     if let Some(label) = first.as_ref().and_then(|label| label.label()) {
         message = format!("{message} ({label})");

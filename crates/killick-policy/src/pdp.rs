@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Decision, PolicyId, Request};
+use cedar_policy::{Authorizer, Decision, PolicyId, PolicySet, Request};
 use killick_model::{Code, Effect, EffectWord, Facet, Survivable};
 
 use crate::because;
@@ -18,6 +18,9 @@ use crate::source::{PolicyProblem, PolicySource, version_of};
 
 /// Most humans whose approval the ladder asks for, and only where a policy speaks of a quorum.
 const QUORUM_MAX: u32 = 3;
+
+/// Which policies a question is asked of.
+type Pick = fn(&Slices, &Question) -> Result<Arc<PolicySet>, String>;
 
 /// The policy decision point. Immutable once loaded; a change of policy is a new one, swapped as a whole.
 pub struct Pdp {
@@ -53,7 +56,7 @@ impl Pdp {
         let loaded = load::load(&words, sources, catalogue)?;
         let says_quorum = sources.iter().any(|source| source.text.contains("quorum"));
         Ok(Self {
-            slices: Slices::new(&words, &loaded),
+            slices: Slices::new(&loaded),
             policies: loaded.into_iter().map(|it| (it.policy.id().clone(), it)).collect(),
             words,
             authorizer: Authorizer::new(),
@@ -83,8 +86,21 @@ impl Pdp {
     /// Climbs the ladder for one operation on one object.
     #[must_use]
     pub fn climb(&self, case: &Case<'_>) -> Ladder {
-        let ladder = match Question::new(&self.words, case) {
-            Ok(question) => self.climb_asking(case, &question),
+        self.climb_over(case, Slices::of)
+    }
+
+    /// Climbs the ladder asking all policies, not only those whose scope can hold. The ladder is the same, later:
+    /// for tests and measurements.
+    #[must_use]
+    pub fn climb_whole(&self, case: &Case<'_>) -> Ladder {
+        self.climb_over(case, |slices, _| slices.whole())
+    }
+
+    fn climb_over(&self, case: &Case<'_>, pick: Pick) -> Ladder {
+        let asked = Question::new(&self.words, case)
+            .and_then(|question| Ok((pick(&self.slices, &question)?, question)));
+        let ladder = match asked {
+            Ok((policies, question)) => self.climb_asking(case, &question, &policies),
             Err(error) => because::failed(case, &error),
         };
         match ladder.landing {
@@ -94,10 +110,10 @@ impl Pdp {
         }
     }
 
-    fn climb_asking(&self, case: &Case<'_>, question: &Question) -> Ladder {
+    fn climb_asking(&self, case: &Case<'_>, question: &Question, policies: &PolicySet) -> Ladder {
         let mut rungs: Vec<Rung> = Vec::new();
         for (approvals, survivable) in self.rungs(case) {
-            let answer = match self.ask(case, question, approvals, survivable) {
+            let answer = match self.ask(case, question, policies, approvals, survivable) {
                 Ok(answer) => answer,
                 Err(error) => return because::failed(case, &error),
             };
@@ -128,6 +144,7 @@ impl Pdp {
         &self,
         case: &Case<'_>,
         question: &Question,
+        policies: &PolicySet,
         approvals: u32,
         survivable: Option<Survivable>,
     ) -> Result<Answer, String> {
@@ -143,8 +160,7 @@ impl Pdp {
             None,
         )
         .map_err(|e| e.to_string())?;
-        let policies = self.slices.of(question)?;
-        let response = self.authorizer.is_authorized(&request, &policies, &question.entities);
+        let response = self.authorizer.is_authorized(&request, policies, &question.entities);
         let diagnostics = response.diagnostics();
         let errors = self.ids(diagnostics.errors().map(|error| match error {
             cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),

@@ -50,27 +50,17 @@ impl Vocabulary {
         &self.action
     }
 
-    /// Returns the name of the type that every principal of a request has.
-    pub(crate) fn session_type(&self) -> &EntityTypeName {
-        &self.session
-    }
-
-    /// Returns the name of the type that every resource of a request has.
-    pub(crate) fn object_type(&self) -> &EntityTypeName {
-        &self.object
-    }
-
-    fn uid(&self, kind: &EntityTypeName, id: &str) -> EntityUid {
-        EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
-    }
-
     fn object_uid(&self, object: &ObjectRef) -> Result<EntityUid, String> {
         if object.kind.contains(':') {
             return Err("the kind of an object holds a colon".into());
         }
         let id = format!("{}/{}:{}", object.upstream, object.kind, object.id);
-        Ok(self.uid(&self.object, &id))
+        Ok(uid(&self.object, &id))
     }
+}
+
+fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
 /// A case, ready to be asked on any rung.
@@ -92,8 +82,8 @@ impl Question {
         check_operation(case.operation).map_err(|e| e.to_string())?;
         let (session, agent) = principal(words, case.principal)?;
         let (object, resource_in) = resource(words, case.object)?;
-        let action = words.uid(&words.action, case.operation);
-        let effect = words.uid(&words.action, case.effect.word().as_str());
+        let action = uid(&words.action, case.operation);
+        let effect = uid(&words.action, case.effect.word().as_str());
         let operation = Entity::new_no_attrs(action.clone(), HashSet::from([effect.clone()]));
         let mut principal_in = vec![session.uid(), agent.uid()];
         principal_in.extend(agent_parents(words, case.principal));
@@ -136,22 +126,22 @@ impl Question {
 }
 
 fn principal(words: &Vocabulary, who: &Principal) -> Result<(Entity, Entity), String> {
-    let agent = words.uid(&words.agent, who.agent.as_str());
+    let agent = uid(&words.agent, who.agent.as_str());
     let attributes = HashMap::from([
         ("agent".to_owned(), text(who.agent.as_str())),
         ("owner".to_owned(), text(&who.owner.to_string())),
         ("environment".to_owned(), text(who.environment.as_str())),
         ("depth".to_owned(), count(who.chain.len())),
     ]);
-    let session = words.uid(&words.session, who.session.as_str());
+    let session = uid(&words.session, who.session.as_str());
     let session = Entity::new(session, attributes, HashSet::from([agent.clone()]))
         .map_err(|e| e.to_string())?;
     Ok((session, Entity::new_no_attrs(agent, agent_parents(words, who).collect())))
 }
 
 fn agent_parents(words: &Vocabulary, who: &Principal) -> impl Iterator<Item = EntityUid> {
-    let owner = words.uid(&words.owner, &who.owner.to_string());
-    who.groups.iter().map(|group| words.uid(&words.group, group)).chain([owner])
+    let owner = uid(&words.owner, &who.owner.to_string());
+    who.groups.iter().map(|group| uid(&words.group, group)).chain([owner])
 }
 
 /// Returns the object and everything that it is in, itself first.
@@ -164,7 +154,7 @@ fn resource(words: &Vocabulary, facts: &ObjectFacts) -> Result<(Entity, Vec<Enti
             return Err(format!("an object stands in more than {WITHIN_DEPTH_MAX} others"));
         }
         all.push(words.object_uid(place)?);
-        all.push(words.uid(&words.upstream, place.upstream.as_str()));
+        all.push(uid(&words.upstream, place.upstream.as_str()));
         next = place.within.as_deref();
     }
     let uid = words.object_uid(object)?;

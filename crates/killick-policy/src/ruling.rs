@@ -70,12 +70,11 @@ impl Pdp {
             merge.part();
             for object in &part.objects {
                 let unresolved;
-                let facts = match facts_of(call.facts, object) {
-                    Some(facts) => facts,
-                    None => {
-                        unresolved = ObjectFacts::unresolved(object.clone());
-                        &unresolved
-                    }
+                let facts = if let Some(facts) = facts_of(call.facts, object) {
+                    facts
+                } else {
+                    unresolved = ObjectFacts::unresolved(object.clone());
+                    &unresolved
                 };
                 let case = call.case(part, means, facts, objects);
                 merge.add(&case, self.climb(&case));
@@ -128,7 +127,7 @@ impl Merge {
     }
 
     fn add(&mut self, case: &Case<'_>, ladder: Ladder) {
-        let policies = ladder.policies.iter().map(|id| id.to_string());
+        let policies = ladder.policies.iter().map(ToString::to_string);
         match ladder.landing {
             Landing::Deny(code) => {
                 self.denying.extend(policies);

@@ -1,6 +1,6 @@
 //! Policy files as they come, and what is wrong with them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
@@ -103,7 +103,11 @@ pub(crate) fn version_of(sources: &[PolicySource], schema: &str) -> String {
         framed(source.name.as_bytes());
         framed(source.text.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]
