@@ -1,6 +1,7 @@
 //! The strict check of a request's head, on raw bytes and before any library sees them.
 
 mod gate;
+mod lines;
 mod semantic;
 
 pub use gate::{HEAD_BYTES_MAX, HEADERS_MAX, HeadGate, Leg, TARGET_BYTES_MAX};
