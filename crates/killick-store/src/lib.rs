@@ -4,6 +4,8 @@ pub mod keys;
 pub mod limits;
 pub mod passphrase;
 pub mod sqlite;
+#[cfg(any(test, feature = "contract"))]
+pub mod store_contract;
 pub mod vault;
 
 mod database;

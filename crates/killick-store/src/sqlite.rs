@@ -217,3 +217,6 @@ impl Store for SqliteStore {
         self.database.write(|tx, _| upstreams::put_setting(tx, name, value))
     }
 }
+
+#[cfg(test)]
+mod tests;
