@@ -37,24 +37,22 @@ pub(crate) struct Dialer {
     pub(crate) tls: TlsConnector,
     /// Where the gateway itself listens: a call to itself is never a call to an upstream.
     pub(crate) own_addresses: Vec<SocketAddr>,
+    /// How long name, connection and TLS may take together.
+    pub(crate) limit: Duration,
 }
 
 impl Dialer {
-    /// Opens a stream within [`CONNECT_SECONDS_MAX`].
+    /// Opens a stream within the limit.
     pub(crate) async fn open(&self, target: &Target) -> Result<Stream, ConnectError> {
-        let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
-        timeout(limit, self.open_unbounded(target))
+        timeout(self.limit, self.open_unbounded(target))
             .await
-            .unwrap_or(Err(ConnectError::Timeout(CONNECT_SECONDS_MAX)))
+            .unwrap_or(Err(ConnectError::Timeout(self.limit.as_secs())))
     }
 
     async fn open_unbounded(&self, target: &Target) -> Result<Stream, ConnectError> {
         let host =
             parse_host(&target.host).map_err(|error| ConnectError::Failed(error.to_string()))?;
-        let addresses = self.addresses(&host, target).await?;
-        for address in &addresses {
-            self.check(*address, target)?;
-        }
+        let addresses = self.checked(&host, target).await?;
         let tcp = first_to_answer(addresses).await.map_err(|why| unreachable(target, &why))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(target, &error.to_string()))?;
         if !target.tls {
@@ -73,7 +71,22 @@ impl Dialer {
         Ok(Box::new(stream))
     }
 
-    /// Returns what to dial. The resolver is asked once: a second answer could be another.
+    /// Returns what to dial, looked at.
+    ///
+    /// Every address must be good, not one of them: a name with a mixed answer is not to be trusted.
+    async fn checked(
+        &self,
+        host: &HostKind,
+        target: &Target,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let addresses = self.addresses(host, target).await?;
+        for address in &addresses {
+            self.check(*address, target)?;
+        }
+        Ok(addresses)
+    }
+
+    /// Returns what there is to dial. The resolver is asked once: a second answer could be another.
     async fn addresses(
         &self,
         host: &HostKind,
@@ -103,7 +116,7 @@ impl Dialer {
         Ok(found.into_iter().map(|it| SocketAddr::new(it.ip(), target.port)).collect())
     }
 
-    /// Every address must be good, not one of them: a name with a mixed answer is not to be trusted.
+    /// A declared address is looked at like a resolved one: what allows it is `private_address`.
     fn check(&self, address: SocketAddr, target: &Target) -> Result<(), ConnectError> {
         let allowed = match reach(address.ip()) {
             Reach::Public => true,

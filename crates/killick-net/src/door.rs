@@ -126,3 +126,6 @@ pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     ]
     .contains(&error.kind())
 }
+
+#[cfg(test)]
+mod tests;

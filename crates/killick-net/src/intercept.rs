@@ -16,7 +16,7 @@ pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
 /// One TLS record at its longest: a read takes it whole.
 pub(crate) const TLS_READ_BYTES: usize = 18 * 1024;
 
-/// Accepts TLS for `host` within [`HANDSHAKE_SECONDS_MAX`].
+/// Accepts TLS for `host` within `limit`.
 ///
 /// An encrypted hello (ECH, ESNI) has no effect: the gateway holds no key for it, so the outer name
 /// counts and must be the host.
@@ -24,11 +24,11 @@ pub(crate) async fn accept(
     stream: Stream,
     host: &str,
     leaves: &Leaves,
+    limit: Duration,
 ) -> Result<Accepted, ConnectError> {
-    let limit = Duration::from_secs(HANDSHAKE_SECONDS_MAX);
     timeout(limit, handshake(stream, host, leaves))
         .await
-        .unwrap_or(Err(ConnectError::Timeout(HANDSHAKE_SECONDS_MAX)))
+        .unwrap_or(Err(ConnectError::Timeout(limit.as_secs())))
 }
 
 async fn handshake(stream: Stream, host: &str, leaves: &Leaves) -> Result<Accepted, ConnectError> {
@@ -71,3 +71,6 @@ async fn refuse(start: StartHandshake<BufReader<Stream>>, leaves: &Leaves) {
 fn failed(why: &str) -> ConnectError {
     ConnectError::Failed(why.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,27 +169,11 @@ impl ResolvesServerCert for NoCertificate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::Ordering;
+
+    use crate::fixture::{ca, leaves};
 
     const START: UnixMillis = UnixMillis(1_800_000_000_000);
-
-    struct Hand(AtomicU64);
-
-    impl Clock for Hand {
-        fn now(&self) -> UnixMillis {
-            UnixMillis(self.0.load(Ordering::SeqCst))
-        }
-    }
-
-    fn ca() -> Ca {
-        let fresh = Ca::create(START).unwrap();
-        Ca::load(&fresh.certificate_pem, &fresh.key_pem, START).unwrap()
-    }
-
-    fn leaves() -> (Leaves, Arc<Hand>) {
-        let clock = Arc::new(Hand(AtomicU64::new(START.0)));
-        (Leaves::new(ca(), clock.clone()).unwrap(), clock)
-    }
 
     fn name(raw: &str) -> HostKind {
         HostKind::Name(raw.to_owned())
@@ -197,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_host_keeps_its_certificate_until_a_day_before_its_end() {
-        let (leaves, clock) = leaves();
+        let (leaves, clock) = leaves(START);
         let first = leaves.config(&name("a.example")).unwrap();
         assert!(Arc::ptr_eq(&first, &leaves.config(&name("a.example")).unwrap()));
         assert!(!Arc::ptr_eq(&first, &leaves.config(&name("b.example")).unwrap()));
@@ -209,17 +193,17 @@ mod tests {
 
     #[test]
     fn another_ca_signs_anew() {
-        let (leaves, _) = leaves();
+        let (leaves, _) = leaves(START);
         let first = leaves.config(&name("a.example")).unwrap();
         let before = leaves.ca().certificate_pem().to_owned();
-        leaves.rotate(ca());
+        leaves.rotate(ca(START));
         assert_ne!(leaves.ca().certificate_pem(), before);
         assert!(!Arc::ptr_eq(&first, &leaves.config(&name("a.example")).unwrap()));
     }
 
     #[test]
     fn the_host_not_asked_for_the_longest_makes_room() {
-        let (leaves, _) = leaves();
+        let (leaves, _) = leaves(START);
         let first = leaves.config(&name("h0")).unwrap();
         let second = leaves.config(&name("h1")).unwrap();
         for n in 2..LEAF_CACHE_MAX {
@@ -234,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_expired_ca_serves_nobody() {
-        let (leaves, clock) = leaves();
+        let (leaves, clock) = leaves(START);
         clock.0.fetch_add((crate::ca::CA_DAYS_MAX * 24 + 1) * HOUR_MILLIS, Ordering::SeqCst);
         assert!(leaves.config(&name("a.example")).is_err());
     }

@@ -9,6 +9,8 @@ mod ca;
 mod clock;
 mod dial;
 mod door;
+#[cfg(test)]
+mod fixture;
 mod host;
 mod intercept;
 mod leaves;

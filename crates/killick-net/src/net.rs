@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use killick_gate::Departure;
 use killick_gate::ports::{Accepted, BoxFuture, ConnectError, Stream, Streams, Target};
@@ -9,8 +10,8 @@ use killick_model::time::Clock;
 use tokio_rustls::TlsConnector;
 
 use crate::ca::{Ca, CaError};
-use crate::dial::Dialer;
-use crate::intercept;
+use crate::dial::{CONNECT_SECONDS_MAX, Dialer};
+use crate::intercept::{self, HANDSHAKE_SECONDS_MAX};
 use crate::leaves::Leaves;
 use crate::resolver::{Resolver, SystemResolver};
 use crate::trust::client_config;
@@ -78,7 +79,8 @@ impl Net {
     pub fn new(ca: Ca, options: NetOptions, clock: Arc<dyn Clock>) -> Result<Self, NetError> {
         let NetOptions { system_roots, extra_roots_pem, own_addresses, resolver } = options;
         let tls = TlsConnector::from(client_config(system_roots, &extra_roots_pem)?);
-        let dialer = Dialer { resolver, tls, own_addresses };
+        let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
+        let dialer = Dialer { resolver, tls, own_addresses, limit };
         Ok(Self { dialer, leaves: Leaves::new(ca, clock)? })
     }
 
@@ -114,6 +116,7 @@ impl Streams for Net {
         stream: Stream,
         host: &'a str,
     ) -> BoxFuture<'a, Result<Accepted, ConnectError>> {
-        Box::pin(intercept::accept(stream, host, &self.leaves))
+        let limit = Duration::from_secs(HANDSHAKE_SECONDS_MAX);
+        Box::pin(intercept::accept(stream, host, &self.leaves, limit))
     }
 }
