@@ -277,10 +277,20 @@ fn validated(
             .map_or(0, |(_, start)| *start)
     };
     let result = validator.validate(&set, ValidationMode::Strict);
-    let errors = result.validation_errors().map(|e| problem_of(source, start_of(e.policy_id()), e));
-    let warnings =
-        result.validation_warnings().map(|w| problem_of(source, start_of(w.policy_id()), w));
-    let mut problems: Vec<PolicyProblem> = errors.chain(warnings).take(PROBLEMS_MAX).collect();
+    let mut problems: Vec<PolicyProblem> = result
+        .validation_errors()
+        .map(|error| problem_of(source, start_of(error.policy_id()), error))
+        .take(PROBLEMS_MAX)
+        .collect();
+    if problems.is_empty() {
+        // An error often makes its policy impossible too; that says nothing more.
+        let warnings = result.validation_warnings();
+        problems.extend(
+            warnings
+                .map(|warning| problem_of(source, start_of(warning.policy_id()), warning))
+                .take(PROBLEMS_MAX),
+        );
+    }
     problems.sort();
     problems.dedup();
     problems
