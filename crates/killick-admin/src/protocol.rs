@@ -1,0 +1,594 @@
+//! What is said over the administration socket: commands, replies, errors, all typed.
+
+use std::collections::BTreeSet;
+
+use killick_model::admin::{Agent, CredentialInfo, Session, Upstream};
+use killick_model::explain::Explanation;
+use killick_model::request::{AccessRequest, BreakGlass, Grant, Pending};
+use killick_model::{
+    AgentName, CallId, CredentialName, EffectWord, EnvironmentName, Owner, PendingId, RequestId,
+    Scope, SessionId, Tier, UpstreamName,
+};
+use killick_policy::{PolicyProblem, PolicySource};
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{CheckpointShown, PackInfo, RecordEntry};
+use crate::secret::Secret;
+
+/// Where commands are posted.
+pub const COMMAND_PATH: &str = "/v1/command";
+/// The most bytes of one command.
+pub const COMMAND_BYTES_MAX: usize = 1 << 20;
+/// The most entries of the record that one reply holds.
+pub const ENTRIES_MAX: usize = 500;
+/// Rows of requests and parked calls that one listing holds.
+pub const ROWS_MAX: usize = 1_000;
+
+/// One command with what proves that a human stands behind it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// What to do.
+    pub command: Command,
+    /// The approver's passphrase, where one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Secret>,
+    /// Whom the caller says to act for; recorded as a claim beside the user that the kernel names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_owner: Option<Owner>,
+}
+
+/// What a human asks of the gateway.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Says how the gateway is.
+    Status {},
+    /// Adds an agent.
+    AgentAdd {
+        /// Its name.
+        name: AgentName,
+        /// Who answers for it; the caller when absent.
+        owner: Option<Owner>,
+        /// Its groups.
+        groups: BTreeSet<String>,
+    },
+    /// Lists agents.
+    AgentList {},
+    /// Freezes an agent at once.
+    AgentFreeze {
+        /// Which.
+        name: AgentName,
+        /// Why, in the caller's words.
+        reason: Option<String>,
+    },
+    /// Lets a frozen agent go on.
+    AgentThaw {
+        /// Which.
+        name: AgentName,
+    },
+    /// Removes an agent and ends its sessions.
+    AgentRemove {
+        /// Which.
+        name: AgentName,
+    },
+    /// Opens a session.
+    SessionOpen(SessionAsk),
+    /// Lists sessions.
+    SessionList {
+        /// Ended ones too.
+        all: bool,
+    },
+    /// Ends a session and every one below it.
+    SessionClose {
+        /// Which.
+        session: SessionId,
+    },
+    /// Declares an upstream.
+    UpstreamAdd(UpstreamAsk),
+    /// Lists upstreams.
+    UpstreamList {},
+    /// Takes an upstream back.
+    UpstreamRemove {
+        /// Which.
+        name: UpstreamName,
+    },
+    /// Stores a credential.
+    CredentialAdd(CredentialAsk),
+    /// Lists credentials, without values.
+    CredentialList {},
+    /// Replaces a credential's value.
+    CredentialRotate {
+        /// Which.
+        name: CredentialName,
+        /// The value that takes the place of the former one.
+        value: Secret,
+    },
+    /// Removes a credential.
+    CredentialRemove {
+        /// Which.
+        name: CredentialName,
+    },
+    /// Lists access requests.
+    RequestList {
+        /// Answered and expired ones too.
+        all: bool,
+    },
+    /// Shows one access request.
+    RequestShow {
+        /// Which.
+        id: RequestId,
+    },
+    /// Says yes to an access request.
+    RequestApprove {
+        /// Which.
+        id: RequestId,
+        /// The gateway sends the parked call itself.
+        send: bool,
+        /// In the approver's words.
+        note: Option<String>,
+    },
+    /// Says no to an access request.
+    RequestDeny {
+        /// Which.
+        id: RequestId,
+        /// In the approver's words.
+        note: Option<String>,
+    },
+    /// Gives a standing yes.
+    GrantAdd {
+        /// To which session.
+        session: SessionId,
+        /// For which effect; never destroy.
+        effect: EffectWord,
+        /// For which objects (`kind:id`); any of the session's environment when empty.
+        objects: Vec<String>,
+        /// How many times.
+        count: u32,
+        /// For how long.
+        ttl_millis: u64,
+    },
+    /// Lists grants.
+    GrantList {},
+    /// Takes a grant back.
+    GrantRemove {
+        /// Which.
+        id: String,
+    },
+    /// Opens a time-boxed exception.
+    BreakGlassOpen {
+        /// For which agent.
+        agent: AgentName,
+        /// Why.
+        reason: String,
+        /// For how long.
+        ttl_millis: u64,
+    },
+    /// Lists open exceptions.
+    BreakGlassList {},
+    /// Ends an exception.
+    BreakGlassEnd {
+        /// Of which agent.
+        agent: AgentName,
+    },
+    /// Lists parked calls.
+    PendingList {
+        /// Those no longer waiting too.
+        all: bool,
+    },
+    /// Cancels a parked call.
+    PendingCancel {
+        /// Which.
+        id: PendingId,
+    },
+    /// Shows the policies in force.
+    PolicyShow {},
+    /// Checks policies without setting them.
+    PolicyCheck {
+        /// The files.
+        sources: Vec<PolicyText>,
+    },
+    /// Replaces the policies as a whole.
+    PolicySet {
+        /// The files.
+        sources: Vec<PolicyText>,
+    },
+    /// Reads entries of the record from an index on.
+    RecordRead {
+        /// The first.
+        from: u64,
+        /// How many at the most; capped at [`ENTRIES_MAX`].
+        max: usize,
+    },
+    /// Reads the newest entries of the record.
+    RecordTail {
+        /// How many at the most; capped at [`ENTRIES_MAX`].
+        max: usize,
+    },
+    /// Finds the entries of a call.
+    RecordFind {
+        /// Which call.
+        call: CallId,
+    },
+    /// Signs a checkpoint and sends it where checkpoints are published.
+    CheckpointPublish {},
+    /// Replaces a key.
+    KeyRotate {
+        /// Which.
+        key: KeyKind,
+    },
+    /// Replaces the approver's passphrase; the proof is the former one.
+    PassphraseChange {
+        /// The passphrase that takes its place.
+        next: Secret,
+    },
+    /// Lists packs.
+    PackList {},
+    /// Asks the live provider what its pack does not know.
+    PackDrift {
+        /// Which pack.
+        name: String,
+    },
+    /// Judges one call without sending it.
+    Explain {
+        /// The call, in the form of `killick explain --jsonl`.
+        line: serde_json::Value,
+        /// As whom; a plain session when absent.
+        session: Option<SessionId>,
+    },
+}
+
+/// What a session is opened with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionAsk {
+    /// The agent.
+    pub agent: AgentName,
+    /// The environment that the task is in.
+    pub environment: EnvironmentName,
+    /// The task, in the owner's words.
+    pub task: String,
+    /// How long it lives.
+    pub ttl_millis: u64,
+    /// What it may at the most do.
+    pub scope: Scope,
+    /// Whether a fence leaves the agent no other way.
+    pub fence: bool,
+}
+
+impl SessionAsk {
+    /// How long a session lives unless somebody says otherwise.
+    pub const TTL_MILLIS_DEFAULT: u64 = 8 * 3_600_000;
+    /// The longest a session lives.
+    pub const TTL_MILLIS_MAX: u64 = 24 * 3_600_000;
+    /// The shortest a session lives.
+    pub const TTL_MILLIS_MIN: u64 = 1_000;
+}
+
+/// What an upstream is declared with. Absent parts come from its pack.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub struct UpstreamAsk {
+    /// Its name.
+    pub name: UpstreamName,
+    /// The pack that says what its calls mean.
+    pub pack: Option<String>,
+    /// Exact host names; the pack's when empty.
+    pub hosts: Vec<String>,
+    /// The port; the pack's, or 443, when absent.
+    pub port: Option<u16>,
+    /// Whether it is spoken to in TLS.
+    pub tls: bool,
+    /// What all its objects are declared to be: shared or development.
+    pub declared: Option<Tier>,
+    /// Whether it is a model provider.
+    pub model_provider: bool,
+    /// An address to connect to instead of what the name resolves to.
+    pub dial: Option<String>,
+    /// Whether writes by method are believed where no pack knows the operation.
+    pub writes_by_method: bool,
+    /// Whether it may lie on loopback or in a private network.
+    pub private_address: bool,
+    /// Takes the place of one with the same name.
+    pub replace: bool,
+}
+
+/// What a credential is stored with. Absent parts come from the upstream's pack.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialAsk {
+    /// Its name.
+    pub name: CredentialName,
+    /// The upstream it is good for.
+    pub upstream: UpstreamName,
+    /// Its value.
+    pub value: Secret,
+    /// Only paths that begin with this get it.
+    pub path_prefix: String,
+    /// How it is put into a call (`bearer`, `header:NAME` ...).
+    pub injection: Option<String>,
+    /// The shape of its surrogates.
+    pub surrogate: Option<String>,
+    /// Whether the agent itself logs in with it.
+    pub own: bool,
+}
+
+impl CredentialAsk {
+    /// The most bytes of a credential's value.
+    pub const VALUE_BYTES_MAX: usize = 16 << 10;
+}
+
+/// One file of policies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// The file's name, without folders.
+    pub name: String,
+    /// What it holds.
+    pub text: String,
+}
+
+impl From<PolicyText> for PolicySource {
+    fn from(file: PolicyText) -> Self {
+        Self { name: file.name, text: file.text }
+    }
+}
+
+impl From<PolicySource> for PolicyText {
+    fn from(file: PolicySource) -> Self {
+        Self { name: file.name, text: file.text }
+    }
+}
+
+/// A key that can be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// The key under which the store seals credentials and parked calls.
+    Store,
+    /// The key that signs checkpoints of the record.
+    Record,
+}
+
+/// What the gateway answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done.
+    Done {
+        /// What was done, in one sentence.
+        message: String,
+    },
+    /// How the gateway is.
+    Status(Box<Status>),
+    /// Agents.
+    Agents(Vec<Agent>),
+    /// A session was opened.
+    SessionOpened(Box<SessionOpened>),
+    /// Sessions.
+    Sessions(Vec<Session>),
+    /// Upstreams.
+    Upstreams(Vec<Upstream>),
+    /// Credentials without values.
+    Credentials(Vec<CredentialInfo>),
+    /// Access requests, newest first.
+    Requests(Vec<AccessRequest>),
+    /// One access request.
+    Request(Box<AccessRequest>),
+    /// Grants.
+    Grants(Vec<Grant>),
+    /// Open exceptions.
+    BreakGlasses(Vec<BreakGlass>),
+    /// Parked calls, newest first.
+    Pendings(Vec<Pending>),
+    /// The policies in force.
+    Policies {
+        /// The digest over them.
+        version: String,
+        /// How many policies.
+        policies: usize,
+        /// The files.
+        sources: Vec<PolicyText>,
+    },
+    /// What is wrong with policies; empty when nothing is.
+    PolicyProblems(Vec<PolicyProblemShown>),
+    /// Entries of the record.
+    Entries {
+        /// How many entries the record has.
+        size: u64,
+        /// The entries, oldest first.
+        entries: Vec<RecordEntry>,
+    },
+    /// A checkpoint was signed.
+    Checkpoint(CheckpointShown),
+    /// Packs.
+    Packs(Vec<PackInfo>),
+    /// What the provider has and the pack does not know.
+    Drift(Vec<String>),
+    /// A judgement.
+    Explained(Box<Explanation>),
+}
+
+/// How the gateway is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// How long it runs.
+    pub uptime_millis: u64,
+    /// Where agents reach it.
+    pub gateway: String,
+    /// How many agents there are.
+    pub agents: usize,
+    /// Which of them are frozen.
+    pub frozen: Vec<AgentName>,
+    /// How many sessions are open.
+    pub sessions: usize,
+    /// How many access requests wait for a human.
+    pub requests_open: usize,
+    /// How many calls are parked.
+    pub pending: usize,
+    /// How many upstreams are declared.
+    pub upstreams: usize,
+    /// How many entries the record has.
+    pub record_size: u64,
+    /// The newest signed checkpoint.
+    pub checkpoint: Option<CheckpointShown>,
+    /// Why the record cannot be read, when it cannot.
+    pub record_problem: Option<String>,
+    /// The digest over the policies in force.
+    pub policies_version: String,
+    /// How many policies are in force.
+    pub policies: usize,
+    /// Open exceptions.
+    pub break_glasses: Vec<BreakGlass>,
+    /// The owner said that production may be written without a fence.
+    pub production_waiver: bool,
+    /// The user id that the gateway runs under.
+    pub uid: u32,
+}
+
+/// A session as it is handed out, once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SessionOpened {
+    /// The session.
+    pub session: Session,
+    /// Its token.
+    pub token: Secret,
+    /// Its surrogates.
+    pub surrogates: Vec<SurrogateShown>,
+    /// Where agents reach the gateway (`http://127.0.0.1:7070`).
+    pub gateway: String,
+    /// A file with the roots that clients must trust.
+    pub ca_bundle: String,
+}
+
+/// One placeholder for a credential.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SurrogateShown {
+    /// For which credential.
+    pub credential: CredentialName,
+    /// Good at this upstream only.
+    pub upstream: UpstreamName,
+    /// Environment variables in which the provider's clients look for it.
+    pub variables: Vec<String>,
+    /// The placeholder.
+    pub value: Secret,
+}
+
+/// What is wrong with a policy file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyProblemShown {
+    /// The file.
+    pub file: String,
+    /// The line, from 1; 0 for the file as a whole.
+    pub line: usize,
+    /// The character, from 1; 0 for the file as a whole.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+impl From<PolicyProblem> for PolicyProblemShown {
+    fn from(problem: PolicyProblem) -> Self {
+        let PolicyProblem { file, line, column, message, help } = problem;
+        Self { file, line, column, message, help }
+    }
+}
+
+/// Why a command was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminCode {
+    /// What was asked for makes no sense.
+    Invalid,
+    /// The caller may not administer.
+    NotAdmitted,
+    /// A passphrase is needed.
+    ProofNeeded,
+    /// The passphrase was not accepted.
+    ProofRefused,
+    /// There is nothing of that name.
+    Missing,
+    /// There is one of that name already.
+    Exists,
+    /// A named limit is reached.
+    Limit,
+    /// The record cannot take the step, so it was not done.
+    RecordUnavailable,
+    /// The store or the vault failed.
+    StoreUnavailable,
+    /// Something outside of the gateway failed.
+    Unavailable,
+}
+
+impl AdminCode {
+    /// Returns the code as it stands in replies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotAdmitted => "not-admitted",
+            Self::ProofNeeded => "proof-needed",
+            Self::ProofRefused => "proof-refused",
+            Self::Missing => "missing",
+            Self::Exists => "exists",
+            Self::Limit => "limit",
+            Self::RecordUnavailable => "record-unavailable",
+            Self::StoreUnavailable => "store-unavailable",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Returns the HTTP status.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::NotAdmitted | Self::ProofNeeded | Self::ProofRefused => 403,
+            Self::Missing => 404,
+            Self::Exists => 409,
+            Self::Limit => 429,
+            Self::RecordUnavailable | Self::StoreUnavailable => 503,
+            Self::Unavailable => 502,
+        }
+    }
+}
+
+/// Why a command was not done, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct AdminError {
+    /// Which kind.
+    pub code: AdminCode,
+    /// What happened, and what did not.
+    pub message: String,
+    /// What to do next.
+    pub next_step: String,
+}
+
+impl AdminError {
+    /// Builds an error.
+    #[must_use]
+    pub fn new(code: AdminCode, message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { code, message: message.into(), next_step: next.into() }
+    }
+
+    /// Builds an error about a command that makes no sense.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(AdminCode::Invalid, message, next)
+    }
+
+    /// Builds an error about a thing that is not there.
+    #[must_use]
+    pub fn missing(what: impl std::fmt::Display, next: impl Into<String>) -> Self {
+        Self::new(AdminCode::Missing, format!("there is no {what}; nothing was changed"), next)
+    }
+}
