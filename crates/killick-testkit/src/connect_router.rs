@@ -26,6 +26,9 @@ pub struct ConnectRouter {
 
 impl ConnectRouter {
     /// Starts a proxy that leads the given hosts, whatever their port, to one address.
+    ///
+    /// # Errors
+    /// No port is free.
     pub async fn start(hosts: &[&str], to: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
@@ -45,11 +48,13 @@ impl ConnectRouter {
     }
 
     /// Returns the proxy's address as a client's environment wants it.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// Returns the targets that were asked for, refused ones included.
+    #[must_use]
     pub fn targets(&self) -> Vec<String> {
         self.seen.lock().clone()
     }

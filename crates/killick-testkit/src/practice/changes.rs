@@ -138,7 +138,10 @@ fn service_create(state: &mut State, input: &Row) -> Result<Value, String> {
         None => state.ids_where("Environment", &[("projectId", project)]),
     };
     for environment in environments {
-        state.put("ServiceInstance", service_instance_row(&new_id(), &id, &environment));
+        state.put(
+            "ServiceInstance",
+            service_instance_row(&new_id(), &id, &environment, "example/fleet"),
+        );
         deploy(state, &id, &environment)?;
     }
     Ok(row)
@@ -152,11 +155,19 @@ pub(super) fn service_row(id: &str, name: &str, project: &str) -> Value {
     })
 }
 
-/// Makes the row of a service's instance in one environment.
-pub(super) fn service_instance_row(id: &str, service: &str, environment: &str) -> Value {
+/// Makes the row of a service's instance in one environment, made from an image when its source
+/// has a tag, else from a repository.
+pub(super) fn service_instance_row(
+    id: &str,
+    service: &str,
+    environment: &str,
+    source: &str,
+) -> Value {
+    let (image, repo) =
+        if source.contains(':') { (Some(source), None) } else { (None, Some(source)) };
     json!({
         "id": id, "serviceId": service, "environmentId": environment, "numReplicas": 1,
-        "source": {"image": null, "repo": "example/fleet"}, "deletedAt": null,
+        "source": {"image": image, "repo": repo}, "deletedAt": null,
         "startCommand": null, "region": "us-west2", "isUpdatable": true,
         "createdAt": calendar::now(), "updatedAt": calendar::now(),
     })

@@ -34,11 +34,11 @@ pub(super) fn resolve(
 pub(super) fn staged(state: &State, environment: &str) -> Value {
     match state.rows_where("EnvironmentPatch", &[("environmentId", environment)]).first() {
         Some(row) => Value::Object((*row).clone()),
-        None => patch_row(&format!("staged-{environment}"), environment, json!({})),
+        None => patch_row(&format!("staged-{environment}"), environment, &json!({})),
     }
 }
 
-fn patch_row(id: &str, environment: &str, patch: Value) -> Value {
+fn patch_row(id: &str, environment: &str, patch: &Value) -> Value {
     json!({
         "id": id, "environmentId": environment, "status": "STAGED", "patch": patch,
         "message": null, "createdAt": calendar::now(), "updatedAt": calendar::now(),
@@ -49,7 +49,7 @@ fn stage(state: &mut State, environment: &str, patch: &Row) -> Result<Value, Str
     let row = state.found_mut("Environment", environment)?;
     row.insert("unmergedChangesCount".to_owned(), json!(1));
     state.remove_where("EnvironmentPatch", &[("environmentId", environment)]);
-    let row = patch_row(&new_id(), environment, Value::Object(patch.clone()));
+    let row = patch_row(&new_id(), environment, &Value::Object(patch.clone()));
     state.put("EnvironmentPatch", row.clone());
     Ok(row)
 }
@@ -79,10 +79,24 @@ fn commit(state: &mut State, environment: &str, patch: &Row) -> Result<Value, St
     }
     for (bucket, change) in section("buckets").unwrap_or_default() {
         if deletes(&change) {
-            state.remove("Bucket", &bucket);
+            delete_bucket(state, &bucket, environment);
+        } else {
+            state.put(
+                "_BucketInstance",
+                json!({"id": new_id(), "bucketId": bucket, "environmentId": environment}),
+            );
         }
     }
     Ok(json!(new_id()))
+}
+
+/// Deletes a bucket in one environment; the last one takes the bucket with it.
+pub(super) fn delete_bucket(state: &mut State, bucket: &str, environment: &str) {
+    let here = [("bucketId", bucket), ("environmentId", environment)];
+    state.remove_where("_BucketInstance", &here);
+    if state.ids_where("_BucketInstance", &[("bucketId", bucket)]).is_empty() {
+        state.remove("Bucket", bucket);
+    }
 }
 
 /// A section that is null, or marked, is deleted.
@@ -100,7 +114,7 @@ fn apply_variables(state: &mut State, scope: &Value, variables: Option<&Value>) 
         match change.get("value").and_then(Value::as_str) {
             Some(value) => mutations::upsert_variable(state, scope, name, value),
             None if deletes(change) => {
-                mutations::remove_variable(state, environment, service, name)
+                mutations::remove_variable(state, environment, service, name);
             }
             None => {}
         }
@@ -115,7 +129,10 @@ pub(super) fn config(state: &State, environment: &str) -> Value {
         let service = text(instance, "serviceId");
         services.insert(
             service.to_owned(),
-            json!({"variables": variables(state, environment, service), "deploy": {}}),
+            json!({
+                "variables": variables(state, environment, service), "deploy": {},
+                "source": instance.get("source"),
+            }),
         );
     }
     let mut volumes = Row::new();
@@ -125,8 +142,12 @@ pub(super) fn config(state: &State, environment: &str) -> Value {
             json!({"sizeMB": instance.get("sizeMB"), "region": instance.get("region")}),
         );
     }
+    let mut buckets = Row::new();
+    for instance in state.rows_where("_BucketInstance", &here) {
+        buckets.insert(text(instance, "bucketId").to_owned(), json!({"region": "sjc"}));
+    }
     json!({
-        "services": services, "volumes": volumes,
+        "services": services, "volumes": volumes, "buckets": buckets,
         "sharedVariables": variables(state, environment, ""),
     })
 }

@@ -102,9 +102,7 @@ impl Root<'_> {
         access::check(&state, self.scene.principal, field, arguments)?;
         match self.kind {
             RootKind::Query => queries::resolve(&state, self.scene.principal, field, arguments),
-            RootKind::Mutation => {
-                mutations::resolve(&mut state, self.scene.principal, field, arguments)
-            }
+            RootKind::Mutation => mutations::resolve(&mut state, field, arguments),
         }
     }
 }

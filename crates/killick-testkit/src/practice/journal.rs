@@ -38,6 +38,7 @@ pub struct SeenRequest {
 
 impl SeenRequest {
     /// Returns a header's first value.
+    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -46,6 +47,7 @@ impl SeenRequest {
     }
 
     /// Says whether the request asked for a root field, `mutation.volumeDelete` for example.
+    #[must_use]
     pub fn asked_for(&self, root_field: &str) -> bool {
         self.root_fields.iter().any(|found| found == root_field)
     }

@@ -2,11 +2,13 @@
 
 mod access;
 mod calendar;
+mod change_set;
 mod changes;
 mod deletion;
 mod disk;
 mod environment_patch;
 mod executor;
+mod extras;
 mod journal;
 mod mutations;
 mod queries;

@@ -2,18 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::access::{self, Principal, TOKENS};
+use super::access::{self, TOKENS};
 use super::state::{Row, State, new_id, some_text, text};
-use super::{calendar, changes, deletion, environment_patch, volumes};
+use super::{calendar, change_set, changes, deletion, environment_patch, extras, volumes};
 
 /// Carries out one root field of a mutation.
-pub(super) fn resolve(
-    state: &mut State,
-    principal: &Principal,
-    field: &str,
-    arguments: &Row,
-) -> Result<Value, String> {
-    let _ = principal;
+pub(super) fn resolve(state: &mut State, field: &str, arguments: &Row) -> Result<Value, String> {
     let id = text(arguments, "id");
     let empty = Row::new();
     let input = arguments.get("input").and_then(Value::as_object).unwrap_or(&empty);
@@ -24,6 +18,12 @@ pub(super) fn resolve(
         return answer;
     }
     if let Some(answer) = environment_patch::resolve(state, field, arguments, input) {
+        return answer;
+    }
+    if let Some(answer) = extras::resolve(state, field, arguments, input) {
+        return answer;
+    }
+    if let Some(answer) = change_set::resolve(state, field, arguments) {
         return answer;
     }
     if let Some(answer) = changes::resolve(state, field, arguments, input) {

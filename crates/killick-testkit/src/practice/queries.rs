@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::access::{Principal, TOKENS};
-use super::relations::{all, domains, latest_deployment, one};
+use super::extras;
+use super::relations::{all, domains, one};
 use super::seed::{self, ids};
 use super::state::{Row, State, text};
 
@@ -19,6 +20,9 @@ pub(super) fn resolve(
         ("serviceId", text(arguments, "serviceId")),
         ("environmentId", text(arguments, "environmentId")),
     ];
+    if let Some(answer) = extras::query(state, field, arguments) {
+        return answer;
+    }
     match field {
         "me" => Ok(seed::user()),
         "projectToken" => project_token(principal),
@@ -29,10 +33,8 @@ pub(super) fn resolve(
         "externalWorkspaces"
         | "projectFavorites"
         | "githubRepos"
-        | "tcpProxies"
         | "egressGateways"
         | "privateNetworks"
-        | "sshPublicKeys"
         | "buildLogs"
         | "httpLogs"
         | "auditLogs"
@@ -41,12 +43,8 @@ pub(super) fn resolve(
         | "metrics"
         | "usage"
         | "estimatedUsage"
-        | "cloudAgents"
-        | "myCloudAgents"
-        | "sandboxes"
-        | "sandboxCheckpoints"
         | "volumeInstanceBackupScheduleList"
-        | "workspaceTemplates" => Ok(json!([])),
+        | "bucketS3Credentials" => Ok(json!([])),
         "workspace" => found(state, "Workspace", text(arguments, "workspaceId")),
         "projects" => Ok(projects(state, arguments)),
         "project" => found(state, "Project", id),
@@ -80,8 +78,6 @@ pub(super) fn resolve(
         }])),
         "serviceInstanceIsUpdatable" => Ok(json!(true)),
         "bucketInstanceDetails" => Ok(json!({"sizeBytes": "1024", "objectCount": "1"})),
-        "bucketS3Credentials" => Ok(json!([])),
-        "latestDeployment" => Ok(latest_deployment(state, here[0].1, here[1].1)),
         _ => Err(format!("not simulated: {field}")),
     }
 }

@@ -108,12 +108,10 @@ fn from_parameters(parameters: &BTreeMap<String, String>) -> anyhow::Result<Aske
 
 fn from_json(text: &str) -> anyhow::Result<Request> {
     let value: Value = serde_json::from_str(text).context("the body is not JSON")?;
-    match value {
-        Value::Array(items) => {
-            Ok(Request { asked: items.iter().map(asked).collect(), batch: true })
-        }
-        single => Ok(Request { asked: vec![asked(&single)], batch: false }),
-    }
+    Ok(match value.as_array() {
+        Some(items) => Request { asked: items.iter().map(asked).collect(), batch: true },
+        None => Request { asked: vec![asked(&value)], batch: false },
+    })
 }
 
 fn asked(value: &Value) -> Asked {

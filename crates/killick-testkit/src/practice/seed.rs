@@ -10,7 +10,7 @@ use super::changes::{
 };
 use super::state::State;
 use super::volumes::{backup_row, instance_row};
-use super::{mutations, state};
+use super::{extras, mutations, state};
 
 /// When everything that was there at the start was made.
 pub(super) const MADE_AT: &str = "2026-01-12T09:00:00.000Z";
@@ -47,6 +47,22 @@ pub mod ids {
     pub const BACKUP_STAGING: &str = "b2";
     /// The bucket `fleet-exports`.
     pub const BUCKET: &str = "bk-1";
+    /// A file on both volumes that was written after their last backup.
+    pub const FILE_IN_NO_BACKUP: &str = "reservations-since-the-backup.db";
+    /// The service `nightly`, a function.
+    pub const SERVICE_FUNCTION: &str = "s-fn";
+    /// A sandbox in staging.
+    pub const SANDBOX: &str = "sb-1";
+    /// A checkpoint of it.
+    pub const CHECKPOINT: &str = "clean";
+    /// A cloud agent in staging, `builder`.
+    pub const CLOUD_AGENT: &str = "ca-1";
+    /// The workspace's template `fleet`.
+    pub const TEMPLATE: &str = "t-1";
+    /// The account's SSH key `laptop`.
+    pub const SSH_KEY: &str = "k-1";
+    /// The project's feature flag `checkout`.
+    pub const FLAG: &str = "f-1";
     /// The custom domain of `api` in production.
     pub const DOMAIN_PRODUCTION: &str = "cd-prod";
     /// The custom domain of `api` in staging.
@@ -67,13 +83,38 @@ pub(super) fn plant(state: &mut State) -> io::Result<()> {
         (ids::SERVICE_API, "api"),
         (ids::SERVICE_DATABASE, "postgres"),
         (ids::SERVICE_SCRATCH, "scratch"),
+        (ids::SERVICE_FUNCTION, "nightly"),
     ] {
         state.put("Service", service_row(id, name, ids::PROJECT));
     }
     state.put("Bucket", bucket_row(ids::BUCKET, "fleet-exports", ids::PROJECT));
     plant_environment(state, &PRODUCTION)?;
-    plant_environment(state, &STAGING)
+    plant_environment(state, &STAGING)?;
+    extras::plant(state);
+    let kinds = [
+        "Project",
+        "Environment",
+        "Service",
+        "ServiceInstance",
+        "Bucket",
+        "Variable",
+        "VolumeInstance",
+        "Deployment",
+    ];
+    for kind in kinds {
+        state.set_all(kind, "createdAt", &json!(MADE_AT));
+        state.set_all(kind, "updatedAt", &json!(MADE_AT));
+    }
+    Ok(())
 }
+
+/// The services and what they are made from, a repository or an image.
+const SOURCES: [(&str, &str); 4] = [
+    (ids::SERVICE_API, "example/fleet"),
+    (ids::SERVICE_DATABASE, "ghcr.io/railwayapp-templates/postgres-ssl:16"),
+    (ids::SERVICE_SCRATCH, "example/scratch"),
+    (ids::SERVICE_FUNCTION, "ghcr.io/railwayapp/function-bun:1.4.0"),
+];
 
 /// What differs between the two environments.
 struct Plan {
@@ -114,9 +155,9 @@ const STAGING: Plan = Plan {
 
 fn plant_environment(state: &mut State, plan: &Plan) -> io::Result<()> {
     state.put("Environment", environment_row(plan.id, plan.name, ids::PROJECT));
-    for service in [ids::SERVICE_API, ids::SERVICE_DATABASE, ids::SERVICE_SCRATCH] {
+    for (service, source) in SOURCES {
         let instance = format!("si-{service}-{}", plan.suffix);
-        state.put("ServiceInstance", service_instance_row(&instance, service, plan.id));
+        state.put("ServiceInstance", service_instance_row(&instance, service, plan.id, source));
         let deployment = format!("d-{service}-{}", plan.suffix);
         state.put("Deployment", deployment_row(&deployment, ids::PROJECT, service, plan.id));
     }
@@ -179,6 +220,7 @@ fn plant_volume(state: &mut State, plan: &Plan) -> io::Result<()> {
         state.disk.back_up(volume, instance, backup)?;
         state.put("VolumeInstanceBackup", backup_row(backup, instance, name, made_at));
     }
+    fs::write(data.join(ids::FILE_IN_NO_BACKUP), table_file("reservations-since", 4_096))?;
     Ok(())
 }
 
@@ -199,5 +241,6 @@ pub(super) fn user() -> Value {
         "id": "u-0001", "name": "Practice Owner", "email": "owner@example.net",
         "username": "owner", "createdAt": MADE_AT, "lastLogin": MADE_AT,
         "registrationStatus": "ONBOARDED", "has2FA": false, "isAdmin": false,
+        "featureFlags": ["CLOUD_AGENTS"],
     })
 }

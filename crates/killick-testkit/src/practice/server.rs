@@ -35,13 +35,16 @@ use super::{executor, state};
 /// Bytes of a request's body as it travels.
 const BODY_BYTES_MAX: usize = 32 << 20;
 /// How long `/hang` keeps its caller waiting.
-const HANG: Duration = Duration::from_secs(3_600);
+const HANG: Duration = Duration::from_hours(1);
 /// Pieces that `/slow-stream` sends.
 const SLOW_PIECES: u32 = 600;
 /// The time between two of them.
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
 /// The body of `/k1`.
 const K1: [u8; 1024] = [b'k'; 1024];
+
+/// What is said of a field that the options refuse.
+const REFUSED_ON_PURPOSE: &str = "refused on purpose (practice-refusal)";
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -184,6 +187,7 @@ fn graphql(
     for (document, asked) in prepared.iter().flatten() {
         seen.root_fields.extend(root_fields(document, asked.operation_name.as_deref()));
     }
+    let refused = seen.root_fields.iter().any(|field| inner.refused.contains(field));
     let mutates = seen.root_fields.iter().any(|field| field.starts_with("mutation."));
     let Ok(seq) = inner.journal.record(seen) else {
         return errors(StatusCode::INTERNAL_SERVER_ERROR, "the request log cannot be written");
@@ -195,7 +199,10 @@ fn graphql(
     if head.method == Method::GET && mutates {
         return errors(StatusCode::METHOD_NOT_ALLOWED, "a mutation is not answered over GET");
     }
-    let refused = prepared.first().is_some_and(Result::is_err);
+    if refused {
+        return errors(StatusCode::FORBIDDEN, REFUSED_ON_PURPOSE);
+    }
+    let invalid = prepared.first().is_some_and(Result::is_err);
     let answers: Vec<Value> = prepared
         .into_iter()
         .map(|prepared| match prepared {
@@ -206,7 +213,7 @@ fn graphql(
     if batch {
         return json_answer(StatusCode::OK, &Value::Array(answers));
     }
-    let status = if refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let status = if invalid { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     json_answer(status, &answers.into_iter().next().unwrap_or(Value::Null))
 }
 

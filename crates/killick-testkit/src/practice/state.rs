@@ -73,6 +73,13 @@ impl State {
         }
     }
 
+    /// Gives a field of every row of a type the same value.
+    pub(super) fn set_all(&mut self, kind: &str, field: &str, value: &Value) {
+        for row in self.tables.get_mut(kind).into_iter().flat_map(IndexMap::values_mut) {
+            row.insert(field.to_owned(), value.clone());
+        }
+    }
+
     /// Removes a row; says whether it was there.
     pub(super) fn remove(&mut self, kind: &str, id: &str) -> bool {
         self.tables.get_mut(kind).and_then(|rows| rows.shift_remove(id)).is_some()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::state::{Row, State, new_id, some_text, text};
-use super::{calendar, deletion};
+use super::{calendar, changes, deletion};
 
 /// Size that a volume is made with, in the provider's megabytes.
 const VOLUME_SIZE_MB: u32 = 5_000;
@@ -28,6 +28,9 @@ pub(super) fn resolve(
         "volumeInstanceBackupLock" => lock_backup(state, instance, backup).map(|()| json!(true)),
         "volumeInstanceBackupRestore" => {
             restore(state, instance, backup, arguments).map(|()| workflow())
+        }
+        "volumeInstancePITRRestore" => {
+            restore_elsewhere(state, instance, arguments).map(|()| workflow())
         }
         "volumeInstanceBackupScheduleUpdate" => {
             state.found("VolumeInstance", instance).map(|_| json!(true))
@@ -192,4 +195,19 @@ fn restore(state: &mut State, instance: &str, backup: &str, arguments: &Row) -> 
         }
     }
     Ok(())
+}
+
+/// Restores into a service of its own, which touches nothing that is there.
+fn restore_elsewhere(state: &mut State, instance: &str, arguments: &Row) -> Result<(), String> {
+    let row = state.found("VolumeInstance", instance)?.clone();
+    let source = text(&row, "serviceId");
+    let project = text(state.found("Service", source)?, "projectId").to_owned();
+    let service = new_id();
+    let name = some_text(arguments, "newServiceName").unwrap_or("restored");
+    state.put("Service", changes::service_row(&service, name, &project));
+    let environment = text(&row, "environmentId");
+    let made_from = "ghcr.io/railwayapp-templates/postgres-ssl:16";
+    let made = changes::service_instance_row(&new_id(), &service, environment, made_from);
+    state.put("ServiceInstance", made);
+    changes::deploy(state, &service, environment).map(|_| ())
 }

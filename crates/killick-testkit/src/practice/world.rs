@@ -42,6 +42,9 @@ pub struct PracticeOptions {
     pub extra_hosts: Vec<String>,
     /// Whether to offer HTTP/2 as well.
     pub http2: bool,
+    /// Root fields, as `mutation.cliEventTrack`, that are refused with status 403: what a client
+    /// makes of a refusal.
+    pub refused: Vec<String>,
 }
 
 impl PracticeOptions {
@@ -56,6 +59,7 @@ impl PracticeOptions {
             project_token: None,
             extra_hosts: Vec::new(),
             http2: false,
+            refused: Vec::new(),
         }
     }
 }
@@ -83,10 +87,14 @@ pub(super) struct Inner {
     pub(super) schema: Arc<Valid<Schema>>,
     pub(super) state: Mutex<State>,
     pub(super) journal: Journal,
+    pub(super) refused: Vec<String>,
 }
 
 impl PracticeWorld {
     /// Starts a world and fills it.
+    ///
+    /// # Errors
+    /// The directory, the request log or the schema cannot be used, or no port is free.
     pub async fn start(options: PracticeOptions) -> anyhow::Result<Self> {
         let schema = schema()?;
         let disk = Disk::open(&options.dir).context("the world's directory is not usable")?;
@@ -103,7 +111,8 @@ impl PracticeWorld {
         let identity = tls::identity(&options.extra_hosts, options.http2)?;
         let journal = Journal::open(options.request_log.as_deref())
             .context("the request log is not writable")?;
-        let inner = Arc::new(Inner { schema, state: Mutex::new(state), journal });
+        let inner =
+            Arc::new(Inner { schema, state: Mutex::new(state), journal, refused: options.refused });
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let plain_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let (addr, plain_addr) = (listener.local_addr()?, plain_listener.local_addr()?);
@@ -125,36 +134,43 @@ impl PracticeWorld {
     }
 
     /// Returns the address of the API, with a host name that the certificate covers.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("https://localhost:{}/graphql/v2", self.addr.port())
     }
 
     /// Returns the requests seen so far, oldest first.
+    #[must_use]
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.inner.journal.requests()
     }
 
     /// Returns the directory of a volume: its data and its backups, gone when it is deleted.
+    #[must_use]
     pub fn volume_dir(&self, volume: &str) -> PathBuf {
         self.inner.state.lock().disk.volume(volume)
     }
 
     /// Returns the directory of a volume instance's data.
+    #[must_use]
     pub fn data_dir(&self, volume: &str, instance: &str) -> PathBuf {
         self.inner.state.lock().disk.data(volume, instance)
     }
 
     /// Returns an object by its type's name in the schema, `Environment` for example.
+    #[must_use]
     pub fn object(&self, kind: &str, id: &str) -> Option<Value> {
         self.inner.state.lock().row(kind, id).cloned().map(Value::Object)
     }
 
     /// Returns the ids of all objects of a type.
+    #[must_use]
     pub fn object_ids(&self, kind: &str) -> Vec<String> {
         self.inner.state.lock().ids_where(kind, &[])
     }
 
     /// Returns a variable's value, with an empty service for a shared one.
+    #[must_use]
     pub fn variable(&self, environment: &str, service: &str, name: &str) -> Option<String> {
         let wanted = [("environmentId", environment), ("serviceId", service), ("name", name)];
         let state = self.inner.state.lock();

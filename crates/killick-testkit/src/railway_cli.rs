@@ -1,1 +1,0 @@
-//! The provider's own command-line client.
