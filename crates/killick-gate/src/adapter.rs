@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use killick_model::explain::Explanation;
-use killick_model::{Outcome, Principal, Refusal};
+use killick_model::{Outcome, Refusal};
 use zeroize::Zeroizing;
 
 use crate::decide::Due;
@@ -27,11 +26,4 @@ pub trait Adapter: Send + Sync {
         canonical: Zeroizing<Vec<u8>>,
         due: Option<Due>,
     ) -> BoxFuture<'a, Result<Outcome, Refusal>>;
-
-    /// Says how a call in a corpus's form would be judged and decided; `None` when it is another protocol's.
-    fn explain<'a>(
-        &'a self,
-        who: &'a Principal,
-        line: &'a serde_json::Value,
-    ) -> BoxFuture<'a, Option<Explanation>>;
 }

@@ -6,6 +6,7 @@
 //! Everything the gate needs from outside comes through the traits in [`ports`].
 
 pub mod chain;
+pub mod explain;
 pub mod facts;
 pub mod freeze;
 pub mod ids;
@@ -16,6 +17,7 @@ pub mod adapter;
 mod decide;
 mod gate;
 mod obligations;
+mod open;
 mod requests;
 
 pub use chain::{Call, Departure, InFlight, Permitted, Recorded, Undecided};
@@ -23,5 +25,7 @@ pub use decide::{Asked, Due, Verdict};
 pub use facts::Resolve;
 pub use freeze::{Lifeline, Standings};
 pub use gate::{Blocking, ErrandKind, Gate, GateConfig, GateParts, Sending};
+pub use killick_policy::Pdp;
 pub use obligations::{Hands, PointTaken};
+pub use open::{Opened, SESSIONS_PER_AGENT_MAX};
 pub use sessions::{LiveSession, Sessions};

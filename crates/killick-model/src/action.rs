@@ -17,7 +17,7 @@ pub struct Recovery {
 /// One operation of a call with its own effect and objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// `PACK.OPERATION` (`railway.volumeDelete`); the action that policies may name.
+    /// `PACK.OPERATION`; the action that policies may name.
     pub operation: String,
     /// What it would do.
     pub effect: Effect,

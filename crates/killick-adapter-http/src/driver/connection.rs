@@ -48,7 +48,8 @@ async fn first_bytes(stream: &mut Stream) -> std::io::Result<Option<Vec<u8>>> {
             return Ok((!begun.is_empty()).then_some(begun));
         }
         begun.extend_from_slice(part.get(..count).unwrap_or_default());
-        let target = begun.iter().position(|byte| *byte == b' ').map(|space| space.saturating_add(1));
+        let target =
+            begun.iter().position(|byte| *byte == b' ').map(|space| space.saturating_add(1));
         if target.is_some_and(|at| at < begun.len()) || begun.len() > HEAD_BYTES_MAX {
             return Ok(Some(begun));
         }
@@ -113,11 +114,8 @@ async fn tunnel(adapter: Arc<HttpAdapter>, mut stream: Stream, begun: Vec<u8>, p
     {
         return;
     }
-    let stream: Stream = if rest.is_empty() {
-        stream
-    } else {
-        Box::new(Begun { bytes: rest, inner: stream })
-    };
+    let stream: Stream =
+        if rest.is_empty() { stream } else { Box::new(Begun { bytes: rest, inner: stream }) };
     let accepted = match adapter.streams.accept_tls(stream, &authority.host).await {
         Ok(accepted) => accepted,
         Err(error) => {

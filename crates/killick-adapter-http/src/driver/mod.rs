@@ -3,7 +3,8 @@
 //! A connection is taken by [`connection`], whose bytes pass the strict head check in [`filter`] before the
 //! library sees them. Each request goes through [`exchange`]: who, credentials, judgement, facts, decision,
 //! record, [`upstream`], [`answer`]. Refusals get their shape in [`refusal`]; the gateway's own calls are in
-//! [`errand`]; `killick explain` goes through [`explain`].
+//! [`errand`]; `killick explain` goes through
+//! [`explain`]; a session opens a narrower one through [`narrow`].
 
 mod answer;
 mod connection;
@@ -11,8 +12,11 @@ mod errand;
 mod exchange;
 mod explain;
 mod filter;
+mod narrow;
 mod refusal;
 mod upstream;
+
+pub use explain::{Assume, Explainer};
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,8 +26,7 @@ use killick_gate::adapter::Adapter;
 use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
 use killick_gate::{Call, Due, Gate, LiveSession};
 use killick_model::admin::Upstream;
-use killick_model::explain::Explanation;
-use killick_model::{Action, CallDigest, Outcome, Principal, Refusal, UpstreamName};
+use killick_model::{Action, CallDigest, Outcome, Refusal, UpstreamName};
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
@@ -55,6 +58,8 @@ pub struct HttpAdapter {
     packs: Arc<PackSet>,
     upstreams: RwLock<Arc<Declared>>,
     pool: upstream::Pool,
+    /// Itself, for errands that outlive a borrow.
+    this: std::sync::Weak<Self>,
 }
 
 /// The declared upstreams, by name and by host.
@@ -109,15 +114,22 @@ impl Call for HttpCall {
 impl HttpAdapter {
     /// Builds the adapter.
     #[must_use]
-    pub fn new(parts: HttpParts) -> Self {
-        Self {
+    pub fn new(parts: HttpParts) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             gate: parts.gate,
             streams: parts.streams,
             vault: parts.vault,
             packs: Arc::new(parts.packs),
             upstreams: RwLock::new(Arc::new(Declared::new(parts.upstreams))),
             pool: upstream::Pool::default(),
-        }
+        })
+    }
+
+    fn shared(&self) -> Result<Arc<Self>, Refusal> {
+        self.this.upgrade().ok_or_else(|| {
+            Refusal::new(killick_model::Code::DecisionFailed, "the gateway is stopping")
+        })
     }
 
     /// Replaces the declared upstreams as a whole.
@@ -156,14 +168,6 @@ impl Adapter for HttpAdapter {
         due: Option<Due>,
     ) -> BoxFuture<'a, Result<Outcome, Refusal>> {
         Box::pin(async move { exchange::revive(self, live, &canonical, due.as_ref()).await })
-    }
-
-    fn explain<'a>(
-        &'a self,
-        who: &'a Principal,
-        line: &'a serde_json::Value,
-    ) -> BoxFuture<'a, Option<Explanation>> {
-        Box::pin(async move { explain::explain(self, who, line) })
     }
 }
 

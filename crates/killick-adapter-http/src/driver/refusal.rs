@@ -13,8 +13,11 @@ const PAGES: &str = "https://github.com/killick-dev/killick/blob/main/docs/refus
 /// Returns the refusal as `application/problem+json` (RFC 9457), or GraphQL-shaped for GraphQL calls.
 pub(super) fn answer(refusal: &Refusal, graphql: bool) -> Response<AnswerBody> {
     let body = if graphql { graphql_shaped(refusal) } else { problem(refusal) };
-    // A client of GraphQL reads errors from a 200 and gives up on anything else.
-    let status = if graphql { 200 } else { refusal.code.http_status() };
+    let status = match refusal.code.http_status() {
+        // Clients of GraphQL read errors from the body, but give up on a 429 without looking at it.
+        429 if graphql => 403,
+        status => status,
+    };
     let kind = if graphql { "application/json" } else { "application/problem+json" };
     let mut response = Response::new(whole(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
@@ -83,11 +86,8 @@ pub(super) fn whole(text: impl Into<Bytes>) -> AnswerBody {
 pub(super) fn raw(refusal: &Refusal) -> Vec<u8> {
     let body = problem(refusal).to_string();
     let status = refusal.code.http_status();
-    let challenge = if status == 407 {
-        "Proxy-Authenticate: Basic realm=\"killick session\"\r\n"
-    } else {
-        ""
-    };
+    let challenge =
+        if status == 407 { "Proxy-Authenticate: Basic realm=\"killick session\"\r\n" } else { "" };
     format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: application/problem+json\r\n{challenge}killick-refusal: {}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",

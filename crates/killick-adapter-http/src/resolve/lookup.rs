@@ -32,7 +32,7 @@ pub(super) struct Search {
 
 impl Search {
     pub(super) fn of(pack: &Pack, object: &ObjectRef, outer: Option<&str>) -> Self {
-        let state = match (pack.resolvers.contains_key(&object.kind), object.is_named()) {
+        let state = match (resolver_of(pack, &object.kind).is_some(), object.is_named()) {
             (false, _) => State::Nothing,
             (true, false) => State::Failed,
             (true, true) => State::First,
@@ -72,7 +72,7 @@ impl Search {
     }
 
     pub(super) fn next(&self, pack: &Pack) -> Option<CanonicalRequest> {
-        let resolver = pack.resolvers.get(&self.kind)?;
+        let resolver = resolver_of(pack, &self.kind)?;
         match &self.state {
             State::First => {
                 ask(pack, &resolver.lookup, &[("{id}", &self.id), ("{in}", &self.outer)])
@@ -91,7 +91,7 @@ impl Search {
     }
 
     pub(super) fn answer(&mut self, pack: &Pack, status: u16, body: &Value) {
-        let Some(resolver) = pack.resolvers.get(&self.kind) else { return self.fail() };
+        let Some(resolver) = resolver_of(pack, &self.kind) else { return self.fail() };
         if status != 200 || has_errors(body) {
             return self.fail();
         }
@@ -220,4 +220,8 @@ pub(super) fn fill(template: &str, values: &[(&str, &String)]) -> String {
         rest = chars.as_str();
     }
     out
+}
+
+pub(super) fn resolver_of<'a>(pack: &'a Pack, kind: &str) -> Option<&'a Resolver> {
+    pack.resolvers.get(kind).and_then(Option::as_ref)
 }

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 
 use crate::judge::CanonicalRequest;
 use crate::pack::Pack;
-use lookup::Search;
+use lookup::{Search, resolver_of};
 pub use point::{PointStep, PointTaking};
 
 /// The most errands for one object.
@@ -177,7 +177,7 @@ fn material(
     kind: &str,
     facts: &BTreeMap<String, Vec<String>>,
 ) -> BTreeMap<String, MaterialFact> {
-    let Some(resolver) = pack.resolvers.get(kind) else { return BTreeMap::new() };
+    let Some(resolver) = resolver_of(pack, kind) else { return BTreeMap::new() };
     resolver
         .material
         .iter()
