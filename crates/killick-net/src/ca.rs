@@ -61,7 +61,7 @@ pub enum CaError {
     #[error("the CA key does not belong to the CA certificate")]
     Mismatch,
     /// Its time is over.
-    #[error("the CA certificate has expired; make another with `killick init --rotate-ca`")]
+    #[error("the CA certificate has expired; rotate the CA")]
     Expired,
 }
 

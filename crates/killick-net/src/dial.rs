@@ -158,7 +158,7 @@ async fn first_to_answer(addresses: Vec<SocketAddr>) -> Result<TcpStream, String
             joined = attempts.join_next() => match joined {
                 Some(Ok(Ok(stream))) => return Ok(stream),
                 Some(Ok(Err(error))) => why = error.to_string(),
-                Some(Err(_)) => why = "the attempt was cut off".to_owned(),
+                Some(Err(_)) => why = String::from("the attempt was cut off"),
                 None => return Err(why),
             },
             () = head_start => {}

@@ -10,7 +10,7 @@ fn loaded() -> Ca {
 }
 
 fn later(days: u64) -> UnixMillis {
-    NOW.plus_millis(days * DAY_MILLIS)
+    NOW.plus_millis(days.saturating_mul(DAY_MILLIS))
 }
 
 #[test]

@@ -174,11 +174,11 @@ async fn bytes_pass_both_ways_whole_and_a_client_resumes() {
                 write.write_all(&sent).await.unwrap();
                 write.shutdown().await.unwrap();
             };
-            let (_, read) = tokio::join!(say, read.read_to_end(&mut got));
+            let ((), read) = tokio::join!(say, read.read_to_end(&mut got));
             read.unwrap();
             got
         };
-        let (_, got) = tokio::join!(echo, talk);
+        let ((), got) = tokio::join!(echo, talk);
         assert!(got == sent, "round {round}");
         assert_eq!(there.get_ref().1.handshake_kind(), Some(kind), "round {round}");
     }
