@@ -30,3 +30,12 @@ impl From<Violation> for Refusal {
         Self::new(violation.code, violation.because)
     }
 }
+
+/// Returns whether a byte may stand in the name of a header.
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
+            | b'|' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z'
+    )
+}

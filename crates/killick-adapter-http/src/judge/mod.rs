@@ -7,11 +7,22 @@
 use std::fmt;
 
 use bytes::Bytes;
+use killick_model::action::ActionError;
 use killick_model::admin::Upstream;
 use killick_model::{Action, CallDigest, Code, ObjectRef, Refusal};
 use serde::{Deserialize, Serialize};
+use serde_json_path::JsonPath;
 
+use crate::credential::{Positions, without_credentials};
+use crate::head::forwarded_headers;
 use crate::pack::PackSet;
+
+pub(crate) mod argument;
+mod graphql_call;
+mod part;
+mod rest_call;
+
+pub(crate) use part::{ACCOUNT, account};
 
 /// A request as it arrived, after the library took it apart and before anything was believed.
 #[derive(Clone)]
@@ -174,19 +185,81 @@ pub struct Judged {
 /// # Errors
 /// The request can be read in two ways, or not at all.
 pub fn judge(
-    _packs: &PackSet,
-    _upstream: &Upstream,
-    _request: &RequestView,
+    packs: &PackSet,
+    upstream: &Upstream,
+    request: &RequestView,
 ) -> Result<Judged, Refusal> {
-    Err(Refusal::new(Code::Unrecognized, "nothing is judged yet"))
+    let pack = upstream.pack.as_deref().and_then(|name| packs.get(name));
+    match pack {
+        Some(pack) if pack.is_graphql_path(&request.path) => {
+            graphql_call::judge(pack, upstream, request)
+        }
+        Some(_) | None => rest_call::judge(pack.map(AsRef::as_ref), upstream, request),
+    }
 }
+
+/// Returns the headers that are passed on, without those that the judgement writes itself.
+fn headers_to_pass_on(request: &RequestView, positions: &Positions) -> Vec<(String, String)> {
+    let bare = without_credentials(request, positions);
+    forwarded_headers(&bare)
+        .into_iter()
+        .filter(|(name, _)| name != "content-encoding")
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?)))
+        .collect()
+}
+
+fn too_many(error: &ActionError) -> Refusal {
+    Refusal::new(Code::BodyTooLarge, error.to_string())
+}
+
+/// Objects that one answer is believed to have made.
+const CREATIONS_MAX: usize = 64;
 
 /// Returns the objects that a call made, read from its answer. A spot that is missing makes none.
 #[must_use]
 pub fn creations(
-    _judged: &Judged,
-    _upstream: &Upstream,
-    _answer: &serde_json::Value,
+    judged: &Judged,
+    upstream: &Upstream,
+    answer: &serde_json::Value,
 ) -> Vec<ObjectRef> {
-    Vec::new()
+    let mut made = Vec::new();
+    for creation in &judged.creates {
+        let Some(value) = creation.spot.value(answer) else { continue };
+        let Ok(path) = JsonPath::parse(&creation.spot.at) else { continue };
+        for found in path.query(value).all() {
+            let id = match found {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Number(number) => number.to_string(),
+                serde_json::Value::Null
+                | serde_json::Value::Bool(_)
+                | serde_json::Value::Array(_)
+                | serde_json::Value::Object(_) => continue,
+            };
+            let fits = (1..=ObjectRef::ID_BYTES_MAX).contains(&id.len());
+            if fits && made.len() < CREATIONS_MAX {
+                made.push(ObjectRef {
+                    upstream: upstream.name.clone(),
+                    kind: creation.kind.clone(),
+                    id,
+                    within: None,
+                });
+            }
+        }
+    }
+    made
+}
+
+impl AnswerSpot {
+    /// Returns the value of an answer that the spot's path looks into.
+    #[must_use]
+    pub fn value<'a>(&self, answer: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
+        let element = match self.batch {
+            Some(at) => answer.as_array()?.get(at)?,
+            None => answer,
+        };
+        match &self.response_key {
+            Some(key) => element.get("data")?.get(key),
+            None => Some(element),
+        }
+    }
 }

@@ -4,7 +4,10 @@ mod check;
 mod drift;
 mod load;
 mod operation;
+mod operations_file;
+mod resolvers_file;
 pub mod source;
+mod toml_at;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,15 +15,17 @@ use std::sync::Arc;
 
 use apollo_compiler::Schema;
 use apollo_compiler::validation::Valid;
-use killick_model::EnvironmentName;
 use killick_model::admin::Injection;
+use killick_model::{EffectWord, EnvironmentName};
 use serde_json_path::JsonPath;
 
 use crate::credential::Positions;
+pub(crate) use check::operation_type;
 pub use drift::{Drift, INTROSPECTION, drift};
 pub use load::{PACK_FILE_BYTES_MAX, load};
 pub use operation::{
-    ArgPath, ArgStep, Condition, CreatesRule, ObjectRule, Operation, RestPattern, RestSegment, When,
+    ArgPath, ArgRef, ArgStep, Condition, CreatesRule, ObjectRule, Operation, RestPattern,
+    RestSegment, TemplatePiece, When,
 };
 
 /// The version of the pack format that this gateway reads.
@@ -102,12 +107,27 @@ impl HostSet {
 /// The GraphQL side of a provider.
 #[derive(Clone)]
 pub struct GraphqlApi {
-    /// Exact request paths.
+    /// Exact request paths; `*` stands for exactly one segment.
     pub paths: Vec<String>,
     /// The provider's schema.
     pub schema: Option<Arc<Valid<Schema>>>,
-    /// Field coordinates (`Environment.variables`) whose answer holds secrets.
+    /// Field coordinates (`Environment.config`) whose answer holds secrets; `*` is any type.
     pub reveals: BTreeSet<(String, String)>,
+}
+
+impl GraphqlApi {
+    /// Returns whether it answers at a request path.
+    #[must_use]
+    pub fn answers_at(&self, path: &str) -> bool {
+        self.paths.iter().any(|known| {
+            let mut given = path.split('/');
+            known.split('/').all(|wanted| {
+                given.next().is_some_and(|segment| {
+                    wanted == segment || (wanted == "*" && !segment.is_empty())
+                })
+            }) && given.next().is_none()
+        })
+    }
 }
 
 impl fmt::Debug for GraphqlApi {
@@ -167,6 +187,15 @@ pub struct Resolver {
     pub material: BTreeMap<String, u8>,
 }
 
+impl Resolver {
+    /// Returns whether any of its reads tells an environment.
+    #[must_use]
+    pub fn tells_environment(&self) -> bool {
+        self.facts.contains_key("environment")
+            || self.then.iter().any(|further| further.facts.contains_key("environment"))
+    }
+}
+
 /// A provider call that makes a recovery point.
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -203,14 +232,16 @@ pub struct Pack {
     pub injection: Injection,
     /// The shape of surrogates, as written.
     pub surrogate: String,
+    /// Environment variables in which the provider's clients look for a credential.
+    pub variables: Vec<String>,
     /// Names of environments that are production, lower case.
     pub production: BTreeSet<String>,
     /// What each GraphQL root field does.
     pub operations: BTreeMap<(Root, String), Operation>,
     /// What each REST operation does.
     pub rest: Vec<(RestPattern, Operation)>,
-    /// How objects are looked up, by kind.
-    pub resolvers: BTreeMap<String, Resolver>,
+    /// How objects are looked up, by kind; `None` for a kind that the provider does not tell about.
+    pub resolvers: BTreeMap<String, Option<Resolver>>,
     /// How recovery points are made, by name.
     pub points: BTreeMap<String, Point>,
 }
@@ -231,7 +262,7 @@ impl Pack {
     /// Returns whether a request path speaks GraphQL.
     #[must_use]
     pub fn is_graphql_path(&self, path: &str) -> bool {
-        self.graphql.as_ref().is_some_and(|api| api.paths.iter().any(|known| known == path))
+        self.graphql.as_ref().is_some_and(|api| api.answers_at(path))
     }
 }
 
@@ -245,9 +276,7 @@ impl PackSet {
     /// Makes a set.
     #[must_use]
     pub fn new(packs: impl IntoIterator<Item = Pack>) -> Self {
-        Self {
-            packs: packs.into_iter().map(|pack| (pack.name.clone(), Arc::new(pack))).collect(),
-        }
+        Self { packs: packs.into_iter().map(|pack| (pack.name.clone(), Arc::new(pack))).collect() }
     }
 
     /// Returns a pack by name.

@@ -33,7 +33,7 @@ pub struct ObjectRule {
     /// The kind of object.
     pub kind: String,
     /// The argument.
-    pub arg: ArgPath,
+    pub arg: ArgRef,
     /// The object that says in which environment it is meant.
     pub within: Option<Box<ObjectRule>>,
 }
@@ -62,7 +62,11 @@ pub struct When {
     pub irreversible: bool,
     /// What becomes of backups.
     pub backups: Option<BackupsFate>,
-    /// What makes the worse call survivable; the operation's own recovery no longer counts.
+    /// Further arguments that name objects.
+    pub objects: Vec<ObjectRule>,
+    /// Further places of secrets in the answer.
+    pub answer_secrets: Vec<String>,
+    /// What makes the worse call survivable.
     pub recovery: Recovery,
     /// Why.
     pub why: String,
@@ -75,7 +79,7 @@ pub enum Condition {
     Equals(serde_json::Value),
     /// The value is one of these.
     In(Vec<serde_json::Value>),
-    /// The argument is given.
+    /// The argument is given and not null.
     Present,
     /// The argument is not given, or null.
     Absent,
@@ -90,6 +94,60 @@ pub enum Condition {
     },
     /// A null at any depth.
     DeepNull,
+}
+
+/// Where an argument stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArgRef {
+    /// At a path.
+    Path(ArgPath),
+    /// In a text made of several (`{owner}/{repo}`).
+    Template(Vec<TemplatePiece>),
+}
+
+/// One piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplatePiece {
+    /// This text.
+    Literal(String),
+    /// The value of an argument.
+    Named(ArgPath),
+}
+
+impl ArgRef {
+    /// Parses a path, or a template when the text has braces.
+    #[must_use]
+    pub fn parse(raw: &str) -> Option<Self> {
+        if !raw.contains('{') {
+            return ArgPath::parse(raw).map(Self::Path);
+        }
+        let mut pieces = Vec::new();
+        let mut rest = raw;
+        while let Some((literal, after)) = rest.split_once('{') {
+            if !literal.is_empty() {
+                pieces.push(TemplatePiece::Literal(literal.to_owned()));
+            }
+            let (name, after) = after.split_once('}')?;
+            pieces.push(TemplatePiece::Named(ArgPath::parse(name)?));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(TemplatePiece::Literal(rest.to_owned()));
+        }
+        (!raw.replace("{", "").is_empty()).then_some(Self::Template(pieces))
+    }
+
+    /// Returns the paths that it reads.
+    pub fn paths(&self) -> impl Iterator<Item = &ArgPath> {
+        let (path, pieces) = match self {
+            Self::Path(path) => (Some(path), [].as_slice()),
+            Self::Template(pieces) => (None, pieces.as_slice()),
+        };
+        path.into_iter().chain(pieces.iter().filter_map(|piece| match piece {
+            TemplatePiece::Named(path) => Some(path),
+            TemplatePiece::Literal(_) => None,
+        }))
+    }
 }
 
 /// One step of an [`ArgPath`].
@@ -154,6 +212,8 @@ pub enum RestSegment {
     Literal(String),
     /// Any one segment, by name.
     Named(String),
+    /// One segment or more, by name; the last one only.
+    Rest(String),
 }
 
 /// A method and a path with named segments.
@@ -174,18 +234,29 @@ impl RestPattern {
         let (method, path) = raw.split_once(' ')?;
         let good_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
         let path = path.strip_prefix('/')?;
-        let segments = path
-            .split('/')
-            .map(|segment| {
-                match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                    Some(name) if !name.is_empty() => Some(RestSegment::Named(name.to_owned())),
-                    None if !segment.contains(['{', '}', '?', '#']) => {
-                        Some(RestSegment::Literal(segment.to_owned()))
-                    }
-                    Some(_) | None => None,
+        let mut segments = Vec::new();
+        for segment in path.split('/') {
+            let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            let parsed = match inner {
+                Some(name) => match name.strip_suffix('*') {
+                    Some(name) => RestSegment::Rest(name.to_owned()),
+                    None => RestSegment::Named(name.to_owned()),
+                },
+                None if !segment.contains(['{', '}', '?', '#']) => {
+                    RestSegment::Literal(segment.to_owned())
                 }
-            })
-            .collect::<Option<Vec<_>>>()?;
+                None => return None,
+            };
+            if matches!(segments.last(), Some(RestSegment::Rest(_))) {
+                return None;
+            }
+            if let RestSegment::Named(name) | RestSegment::Rest(name) = &parsed
+                && ArgPath::parse(name).is_none_or(|path| path.steps().len() != 1)
+            {
+                return None;
+            }
+            segments.push(parsed);
+        }
         good_method.then(|| Self { text: raw.to_owned(), method: method.to_owned(), segments })
     }
 
@@ -195,27 +266,37 @@ impl RestPattern {
         if method != self.method {
             return None;
         }
-        let given: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-        if given.len() != self.segments.len() {
-            return None;
-        }
+        let mut given = path.strip_prefix('/')?.split('/');
         let mut named = Vec::new();
-        for (segment, text) in self.segments.iter().zip(given) {
+        for segment in &self.segments {
+            let text = given.next()?;
             match segment {
                 RestSegment::Literal(literal) if literal == text => {}
                 RestSegment::Named(name) if !text.is_empty() => {
                     named.push((name.clone(), text.to_owned()));
                 }
-                RestSegment::Literal(_) | RestSegment::Named(_) => return None,
+                RestSegment::Rest(name) if !text.is_empty() => {
+                    let rest: Vec<&str> = std::iter::once(text).chain(given.by_ref()).collect();
+                    named.push((name.clone(), rest.join("/")));
+                }
+                RestSegment::Literal(_) | RestSegment::Named(_) | RestSegment::Rest(_) => {
+                    return None;
+                }
             }
         }
-        Some(named)
+        given.next().is_none().then_some(named)
     }
 
-    /// Returns how many segments are exact; of several patterns that fit, the most exact one counts.
+    /// Returns how literal it is; of several patterns that fit, the most literal one counts.
     #[must_use]
-    pub fn exactness(&self) -> usize {
-        self.segments.iter().filter(|segment| matches!(segment, RestSegment::Literal(_))).count()
+    pub fn exactness(&self) -> (usize, usize) {
+        let count = |wanted: fn(&RestSegment) -> bool| {
+            self.segments.iter().filter(|segment| wanted(segment)).count()
+        };
+        (
+            count(|segment| matches!(segment, RestSegment::Literal(_))),
+            count(|segment| matches!(segment, RestSegment::Named(_))),
+        )
     }
 }
 
@@ -249,5 +330,9 @@ mod tests {
         ] {
             assert_eq!(pattern.matches(method, path), None, "{method} {path}");
         }
+        let rest = RestPattern::parse("GET /a/{b*}").unwrap();
+        assert_eq!(rest.matches("GET", "/a/x/y"), Some(vec![("b".into(), "x/y".into())]));
+        assert_eq!(rest.matches("GET", "/a"), None);
+        assert!(RestPattern::parse("GET /{a*}/b").is_none());
     }
 }
