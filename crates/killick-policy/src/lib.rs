@@ -8,17 +8,20 @@
 mod because;
 mod case;
 mod catalogue;
+mod explain;
 mod guard;
 mod ladder;
 mod load;
 mod pdp;
 mod question;
+mod remembered;
 mod ruling;
 mod slice;
 mod source;
 
 pub use case::{Approved, CallCase, Case, Standing};
 pub use catalogue::{ActionCatalogue, OperationNameError};
+pub use explain::Explained;
 pub use ladder::{Answer, Ladder, Landing, Rung};
 pub use pdp::Pdp;
 pub use ruling::{Needs, Ruling, Verdict};

@@ -13,6 +13,7 @@ use crate::catalogue::{ActionCatalogue, SCHEMA_TEXT};
 use crate::ladder::{Answer, Ladder, Landing, Rung, gravity};
 use crate::load::{self, Loaded};
 use crate::question::{Question, Vocabulary};
+use crate::remembered::Remembered;
 use crate::slice::Slices;
 use crate::source::{PolicyProblem, PolicySource, version_of};
 
@@ -27,6 +28,7 @@ pub struct Pdp {
     pub(crate) words: Vocabulary,
     pub(crate) policies: HashMap<PolicyId, Loaded>,
     slices: Slices,
+    remembered: Remembered,
     authorizer: Authorizer,
     version: String,
     quorum_max: u32,
@@ -58,6 +60,7 @@ impl Pdp {
         Ok(Self {
             slices: Slices::new(&loaded),
             policies: loaded.into_iter().map(|it| (it.policy.id().clone(), it)).collect(),
+            remembered: Remembered::default(),
             words,
             authorizer: Authorizer::new(),
             version: version_of(sources, SCHEMA_TEXT),
@@ -86,11 +89,16 @@ impl Pdp {
     /// Climbs the ladder for one operation on one object.
     #[must_use]
     pub fn climb(&self, case: &Case<'_>) -> Ladder {
-        self.climb_over(case, Slices::of)
+        Ladder::clone(&self.climbed(case))
     }
 
-    /// Climbs the ladder asking all policies, not only those whose scope can hold. The ladder is the same, later:
-    /// for tests and measurements.
+    /// Climbs the ladder, or returns the one of an equal case before.
+    pub(crate) fn climbed(&self, case: &Case<'_>) -> Arc<Ladder> {
+        self.remembered.or_climb(case, || self.climb_over(case, Slices::of))
+    }
+
+    /// Climbs the ladder asking all policies, not only those whose scope can hold, and remembers nothing. The
+    /// ladder is the same, later: for tests and measurements.
     #[must_use]
     pub fn climb_whole(&self, case: &Case<'_>) -> Ladder {
         self.climb_over(case, |slices, _| slices.whole())

@@ -77,7 +77,7 @@ impl Pdp {
                     &unresolved
                 };
                 let case = call.case(part, means, facts, objects);
-                merge.add(&case, self.climb(&case));
+                merge.add(&case, &self.climbed(&case));
             }
         }
         merge.ruling()
@@ -126,7 +126,7 @@ impl Merge {
         self.needs.survivable.push(BTreeSet::new());
     }
 
-    fn add(&mut self, case: &Case<'_>, ladder: Ladder) {
+    fn add(&mut self, case: &Case<'_>, ladder: &Ladder) {
         let policies = ladder.policies.iter().map(ToString::to_string);
         match ladder.landing {
             Landing::Deny(code) => {
@@ -134,7 +134,7 @@ impl Merge {
                 let graver =
                     self.denied.as_ref().is_none_or(|(old, _)| gravity(code) > gravity(*old));
                 if graver {
-                    self.denied = Some((code, ladder.because));
+                    self.denied = Some((code, ladder.because.clone()));
                 }
             }
             Landing::Permit { approvals, survivable } => {
@@ -149,9 +149,9 @@ impl Merge {
                     (_, _) => Some(&mut self.asked),
                 };
                 if let Some(slot) = sentence {
-                    slot.get_or_insert(ladder.because);
+                    slot.get_or_insert_with(|| ladder.because.clone());
                 } else if self.other.is_none() && case.objects == 1 {
-                    self.other = Some(ladder.because);
+                    self.other = Some(ladder.because.clone());
                 }
             }
         }
