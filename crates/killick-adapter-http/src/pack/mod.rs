@@ -247,6 +247,25 @@ pub struct Pack {
 }
 
 impl Pack {
+    /// Returns every operation as policies name it, with the effects that it may have.
+    #[must_use]
+    pub fn catalogue(&self) -> Vec<(String, Vec<EffectWord>)> {
+        let named = |name: &str| format!("{}.{name}", self.name);
+        let typed = self.operations.iter().map(|((_, name), operation)| (named(name), operation));
+        let rest = self.rest.iter().map(|(pattern, operation)| (named(&pattern.text), operation));
+        typed
+            .chain(rest)
+            .map(|(name, operation)| {
+                let worse = operation.whens.iter().filter_map(|when| when.effect);
+                let effects: Vec<EffectWord> = worse
+                    .map(|effect| operation.effect.join(effect).word())
+                    .chain([operation.effect.word()])
+                    .collect();
+                (name, EffectWord::ALL.into_iter().filter(|word| effects.contains(word)).collect())
+            })
+            .collect()
+    }
+
     /// Returns whether an environment of this name is production.
     #[must_use]
     pub fn is_production(&self, name: &EnvironmentName) -> bool {
