@@ -53,8 +53,12 @@ pub(super) fn resolve(
         }
         "environment" => found(state, "Environment", id),
         "environmentStagedChanges" => {
-            Ok(super::environment_patch::staged(state, text(arguments, "environmentId")))
+            let environment = text(arguments, "environmentId");
+            state.found("Environment", environment)?;
+            Ok(super::environment_patch::staged(state, environment))
         }
+        "environmentPatch" => found(state, "EnvironmentPatch", id),
+        "environmentPatches" => Ok(all(state, "EnvironmentPatch", &[here[1]])),
         "environmentLogs" | "deploymentLogs" => Ok(logs()),
         "service" => found(state, "Service", id),
         "serviceInstance" => one_where(state, "ServiceInstance", &here),
