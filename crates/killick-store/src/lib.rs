@@ -1,7 +1,10 @@
 //! Journal, sessions, approvals, secrets: the embedded store.
 
+pub mod journal;
 pub mod keys;
 pub mod limits;
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
 pub mod passphrase;
 pub mod sqlite;
 #[cfg(any(test, feature = "contract"))]
