@@ -1,6 +1,6 @@
 //! From texts to policies that can be asked: guarded, parsed, named, held against the schema.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -166,19 +166,17 @@ fn file(words: &Vocabulary, source: &PolicySource) -> Result<Vec<Loaded>, Vec<Po
     }
     let mut problems = Vec::new();
     let mut loaded = Vec::new();
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for (at, start) in starts.into_iter().enumerate() {
         let Some(policy) = set.policy(&PolicyId::new(format!("policy{at}"))) else {
             return Err(vec![PolicyProblem::at(source, start, "the policy cannot be found again")]);
         };
         match named(words, source, at, start, policy) {
-            Ok(it) => match seen.insert(Arc::clone(&it.id), at) {
-                None => loaded.push(it),
-                Some(_) => {
-                    let what = format!("the id `{}` is there twice", it.id);
-                    problems.push(PolicyProblem::at(source, start, what));
-                }
-            },
+            Ok(it) if seen.insert(Arc::clone(&it.id)) => loaded.push(it),
+            Ok(it) => {
+                let what = format!("the id `{}` is there twice", it.id);
+                problems.push(PolicyProblem::at(source, start, what));
+            }
             Err(problem) => problems.push(problem),
         }
     }

@@ -98,7 +98,9 @@ impl Key {
 
     fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a str>) {
         self.number(texts.len());
-        texts.for_each(|text| self.text(text));
+        for text in texts {
+            self.text(text);
+        }
     }
 
     fn principal(&mut self, principal: &Principal) {
@@ -152,7 +154,9 @@ impl Key {
                     Severity::Write => 2,
                     Severity::Destroy => 3,
                 });
-                Facet::ALL.into_iter().for_each(|facet| self.flag(facets.has(facet)));
+                for facet in Facet::ALL {
+                    self.flag(facets.has(facet));
+                }
             }
         }
     }

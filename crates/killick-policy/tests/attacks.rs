@@ -302,7 +302,7 @@ fn a_quorum_is_asked_for_where_a_policy_wants_one() {
     let two = Landing::Permit { approvals: 2, survivable: None };
     assert_eq!(landing(text, &asked()), two);
     assert_eq!(landing(text, &asked().approved()), two, "one of two is not enough");
-    let text = text.replace("2", "99");
+    let text = text.replace('2', "99");
     assert_eq!(landing(&text, &asked()), Landing::Deny(Code::Forbidden));
 }
 

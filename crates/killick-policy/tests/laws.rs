@@ -13,7 +13,7 @@ use world::{Asked, pdp, session};
 fn strictness(landing: Landing) -> u8 {
     match landing {
         Landing::Permit { approvals, survivable } => {
-            u8::from(survivable.is_some()) + 2 * u8::from(approvals > 0)
+            u8::from(survivable.is_some()) | u8::from(approvals > 0) << 1
         }
         Landing::Deny(_) => 4,
     }

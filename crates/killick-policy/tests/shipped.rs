@@ -1,7 +1,5 @@
 //! The shipped policies, by the words of the issue that they keep.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod world;
 
 use killick_model::{Code, Effect, Facet, Survivable};

@@ -1,6 +1,7 @@
 //! A small world to ask about: one agent, one object, facts by name.
 
 #![allow(dead_code, reason = "each test file uses its own part of the world")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::OnceLock;
 
@@ -61,10 +62,10 @@ pub(crate) fn object(kind: &str, id: &str) -> ObjectRef {
 }
 
 pub(crate) fn facts(names: &[&str]) -> ObjectFacts {
-    let named = names.iter().map(|name| environment(name));
+    let found = names.iter().map(|name| environment(name));
     ObjectFacts {
         resolved: true,
-        environment: Environment::named(named, |name| name.as_str() == "production"),
+        environment: Environment::named(found, |name| name.as_str() == "production"),
         name: Some("pg-data".into()),
         ..ObjectFacts::unresolved(object("volume", "v1"))
     }

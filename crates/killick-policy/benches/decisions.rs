@@ -2,7 +2,12 @@
 //!
 //! `cargo run --release -p killick-policy --example decisions`
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, run by hand")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    reason = "a measurement, run by hand"
+)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
