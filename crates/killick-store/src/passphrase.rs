@@ -241,6 +241,7 @@ fn put_try(tx: &Transaction<'_>, failures: u32, wait_until: UnixMillis) -> Resul
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn store_failed(error: StoreError) -> ProofError {
     ProofError::Failed(error.to_string())
 }

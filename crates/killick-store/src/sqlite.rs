@@ -1,4 +1,4 @@
-//! The store in one SQLite file.
+//! The store in one `SQLite` file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ mod sessions;
 mod standing_yes;
 mod upstreams;
 
-/// The store in one SQLite file, one writer at a time, durable before it returns.
+/// The store in one `SQLite` file, one writer at a time, durable before it returns.
 /// Clones share the file.
 #[derive(Clone)]
 pub struct SqliteStore {
@@ -71,7 +71,9 @@ impl Store for SqliteStore {
             .change(
                 |tx, _| sessions::add(tx, session, token),
                 |memory, gone| {
-                    gone.iter().for_each(|session| memory.forget_session(session));
+                    for session in gone.iter() {
+                        memory.forget_session(session);
+                    }
                     memory.add_token(token, id);
                 },
             )

@@ -349,6 +349,7 @@ fn limit(rows_max: usize) -> i64 {
     i64::try_from(rows_max).unwrap_or(i64::MAX)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn broken(error: StoreError) -> VaultError {
     VaultError::Failed(error.to_string())
 }

@@ -39,7 +39,7 @@ impl World {
     }
 
     fn pass_seconds(&self, seconds: u64) {
-        self.clock.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
+        self.clock.0.fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Agents in SQLite.
+//! Agents in `SQLite`.
 
 use killick_gate::ports::StoreError;
 use killick_model::AgentName;

@@ -1,4 +1,4 @@
-//! Parked calls in SQLite.
+//! Parked calls in `SQLite`.
 
 use killick_gate::ports::StoreError;
 use killick_model::request::{Pending, PendingState};

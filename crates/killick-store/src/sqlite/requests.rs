@@ -1,4 +1,4 @@
-//! Access requests in SQLite.
+//! Access requests in `SQLite`.
 
 use killick_gate::ports::StoreError;
 use killick_model::principal::Owner;

@@ -1,4 +1,4 @@
-//! Sessions in SQLite, and what they created.
+//! Sessions in `SQLite`, and what they created.
 
 use killick_gate::ports::{StoreError, TokenHash};
 use killick_model::admin::Session;

@@ -1,4 +1,4 @@
-//! A human's standing yes in SQLite: grants and break-glasses.
+//! A human's standing yes in `SQLite`: grants and break-glasses.
 
 use killick_gate::ports::StoreError;
 use killick_model::request::{BreakGlass, Grant};

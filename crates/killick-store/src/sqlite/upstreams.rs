@@ -1,4 +1,4 @@
-//! Declared upstreams and named settings in SQLite.
+//! Declared upstreams and named settings in `SQLite`.
 
 use killick_gate::ports::StoreError;
 use killick_model::UpstreamName;

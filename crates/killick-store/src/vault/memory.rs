@@ -129,9 +129,9 @@ impl Memory {
 
     pub(crate) fn add_foreign(&mut self, mark: Mark, forgotten: &[Mark]) {
         self.foreign.insert(mark);
-        forgotten.iter().for_each(|mark| {
+        for mark in forgotten {
             self.foreign.remove(mark);
-        });
+        }
     }
 
     pub(crate) fn add_derived(

@@ -102,7 +102,8 @@ fn uuid() -> Result<Zeroizing<String>, NoRandomness> {
 
 fn random(prefix: &str, alphabet: &[u8], length: usize) -> Result<Zeroizing<String>, NoRandomness> {
     // A byte past the last whole multiple of the alphabet would make its first letters likelier.
-    let fair = 256_usize.checked_div(alphabet.len()).ok_or(NoRandomness)? * alphabet.len();
+    let over = 256_usize.checked_rem(alphabet.len()).ok_or(NoRandomness)?;
+    let fair = 256_usize.saturating_sub(over);
     let mut text = Zeroizing::new(String::with_capacity(prefix.len().saturating_add(length)));
     text.push_str(prefix);
     let mut pool = Zeroizing::new([0_u8; 64]);
