@@ -233,7 +233,7 @@ fn what_a_killed_process_spent_stays_spent() {
             store.request_move(&asked.id, open, approved, Some(&answer()), None, false).unwrap();
         }
     }
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+    let mut child = std::process::Command::new("/proc/self/exe")
         .args(["--exact", "sqlite::tests::victim_that_spends_until_it_is_killed", "--nocapture"])
         .env(VICTIM, folder.path())
         .stdout(std::process::Stdio::piped())
