@@ -61,6 +61,19 @@ pub enum KeyError {
 pub struct MasterKey(pub(crate) Zeroizing<[u8; KEY_BYTES]>);
 
 impl MasterKey {
+    /// Returns a key for one purpose, from which this one cannot be found (HMAC-SHA256).
+    #[must_use]
+    pub fn derived(&self, purpose: &str) -> Zeroizing<[u8; KEY_BYTES]> {
+        use hmac::Mac as _;
+        let mut out = Zeroizing::new([0_u8; KEY_BYTES]);
+        // HMAC takes a key of any length, so this arm is always there.
+        if let Ok(mut mac) = hmac::Hmac::<sha2::Sha256>::new_from_slice(self.0.as_slice()) {
+            mac.update(purpose.as_bytes());
+            out.copy_from_slice(&mac.finalize().into_bytes());
+        }
+        out
+    }
+
     /// Takes raw bytes.
     ///
     /// # Errors

@@ -134,7 +134,7 @@ impl MarkKey {
 mod tests {
     use super::*;
 
-    const HERE: Place<'_> = Place { table: "credentials", id: "railway" };
+    const HERE: Place<'_> = Place { table: "credentials", id: "harbour" };
 
     #[test]
     fn sealed_bytes_open_in_their_own_place_alone() {
@@ -143,8 +143,8 @@ mod tests {
         assert_eq!(key.open(HERE, &sealed).unwrap().as_slice(), b"value");
         for elsewhere in [
             Place { table: "credentials", id: "github" },
-            Place { table: "requests", id: "railway" },
-            Place { table: "credential", id: "srailway" },
+            Place { table: "requests", id: "harbour" },
+            Place { table: "credential", id: "sharbour" },
         ] {
             assert_eq!(key.open(elsewhere, &sealed), Err(SealError::Shut));
         }

@@ -123,13 +123,13 @@ fn closing_a_session_again_does_not_move_its_end(store: &dyn Store) {
 }
 
 fn upstreams_are_replaced_and_removed(store: &dyn Store) {
-    let mut railway = upstream("railway");
-    store.upstream_put(&railway).unwrap();
-    railway.port = 8443;
-    store.upstream_put(&railway).unwrap();
-    assert_eq!(store.upstreams().unwrap(), [railway.clone()]);
-    store.upstream_remove(&railway.name).unwrap();
-    assert!(missing(store.upstream_remove(&railway.name)));
+    let mut harbour = upstream("harbour");
+    store.upstream_put(&harbour).unwrap();
+    harbour.port = 8443;
+    store.upstream_put(&harbour).unwrap();
+    assert_eq!(store.upstreams().unwrap(), [harbour.clone()]);
+    store.upstream_remove(&harbour.name).unwrap();
+    assert!(missing(store.upstream_remove(&harbour.name)));
 }
 
 fn a_request_comes_back_as_it_was_asked(store: &dyn Store) {

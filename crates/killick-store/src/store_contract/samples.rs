@@ -74,11 +74,11 @@ pub fn upstream(name: &str) -> Upstream {
     }
 }
 
-/// Returns an object of the upstream `railway`.
+/// Returns an object of the upstream `harbour`.
 #[must_use]
 pub fn object(kind: &str, id: &str) -> ObjectRef {
     ObjectRef {
-        upstream: UpstreamName::parse("railway").unwrap(),
+        upstream: UpstreamName::parse("harbour").unwrap(),
         kind: kind.into(),
         id: id.into(),
         within: None,
@@ -99,7 +99,7 @@ pub fn pending_id(raw: &str) -> PendingId {
 
 fn action() -> Action {
     let part = Part {
-        operation: "railway.volumeDelete".into(),
+        operation: "harbour.volumeDelete".into(),
         effect: Effect::Unrecognized,
         irreversible: true,
         backups: BackupsFate::Die,
@@ -119,7 +119,7 @@ pub fn request(id: &str, session: &str, agent: &str, meaning: &[u8]) -> AccessRe
         principal: principal(session, agent),
         action: action(),
         digest: CallDigest::of(&[meaning]),
-        upstream: UpstreamName::parse("railway").unwrap(),
+        upstream: UpstreamName::parse("harbour").unwrap(),
         facts: vec![ObjectFacts::unresolved(object("volume", "v1"))],
         obligations: vec![Obligation::Defer { grace_millis: 60_000 }],
         state: RequestState::Open,
@@ -139,7 +139,7 @@ pub fn pending(id: &str, session: &str, agent: &str, meaning: &[u8]) -> Pending 
         principal: principal(session, agent),
         action: action(),
         digest: CallDigest::of(&[meaning]),
-        upstream: UpstreamName::parse("railway").unwrap(),
+        upstream: UpstreamName::parse("harbour").unwrap(),
         adapter: "http".into(),
         facts: vec![ObjectFacts::unresolved(object("volume", "v1"))],
         request: None,

@@ -90,12 +90,12 @@ fn seen(vault: &SealedVault, session: &str, value: &str) {
 #[test]
 fn a_surrogate_is_issued_for_its_own_session_alone() {
     let (world, _, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let minted = vault.mint_surrogates(&id("s-1")).unwrap();
     let value = minted.first().unwrap().value.as_bytes().to_vec();
     let issued = Recognised::Issued {
-        credential: CredentialName::parse("railway").unwrap(),
-        upstream: at("railway"),
+        credential: CredentialName::parse("harbour").unwrap(),
+        upstream: at("harbour"),
     };
     assert_eq!(vault.recognise(&id("s-1"), &value), issued);
     assert_eq!(vault.recognise(&id("s-2"), &value), Recognised::IssuedElsewhere);
@@ -109,9 +109,9 @@ fn a_surrogate_is_issued_for_its_own_session_alone() {
 #[test]
 fn a_surrogate_does_not_follow_its_credential_to_another_upstream_nor_outlive_it() {
     let (_world, _, vault) = World::new();
-    vault.credential_put(&info("token", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("token", "harbour"), secret(CANARY)).unwrap();
     let first = vault.mint_surrogates(&id("s-1")).unwrap().remove(0).value;
-    vault.credential_put(&info("token", "railway"), secret("the next value")).unwrap();
+    vault.credential_put(&info("token", "harbour"), secret("the next value")).unwrap();
     assert!(matches!(vault.recognise(&id("s-1"), first.as_bytes()), Recognised::Issued { .. }));
     vault.credential_put(&info("token", "evil"), secret("the next value")).unwrap();
     assert_eq!(vault.recognise(&id("s-1"), first.as_bytes()), Recognised::Unknown);
@@ -124,20 +124,20 @@ fn a_surrogate_does_not_follow_its_credential_to_another_upstream_nor_outlive_it
 #[test]
 fn no_surrogate_for_a_closed_or_unknown_session_nor_for_an_own_login() {
     let (_world, store, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let own = CredentialInfo { own: true, ..info("model", "model") };
     vault.credential_put(&own, secret("own-login-value")).unwrap();
     assert_eq!(vault.mint_surrogates(&id("s-1")).unwrap().len(), 1);
     assert!(vault.mint_surrogates(&id("s-none")).is_err());
     store.session_close(&id("s-2"), UnixMillis(NOW)).unwrap();
     assert!(vault.mint_surrogates(&id("s-2")).is_err());
-    assert!(vault.remember_derived(&id("s-2"), "railway.example", b"cookie").is_err());
+    assert!(vault.remember_derived(&id("s-2"), "harbour.example", b"cookie").is_err());
 }
 
 #[test]
 fn minting_again_and_again_keeps_the_newest_few() {
     let (_world, _, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let minted: Vec<_> = (0..=SURROGATES_PER_CREDENTIAL_MAX)
         .map(|_| vault.mint_surrogates(&id("s-1")).unwrap().remove(0).value)
         .collect();
@@ -149,17 +149,17 @@ fn minting_again_and_again_keeps_the_newest_few() {
 #[test]
 fn every_class_of_credential_is_told_apart() {
     let (_world, _, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let own = CredentialInfo { own: true, ..info("model", "model") };
     vault.credential_put(&own, secret("own-login-value")).unwrap();
-    vault.remember_derived(&id("s-1"), "railway.example", b"cookie-value").unwrap();
+    vault.remember_derived(&id("s-1"), "harbour.example", b"cookie-value").unwrap();
     seen(&vault, "s-1", "stray-token");
     let of = |session: &str, value: &str| vault.recognise(&id(session), value.as_bytes());
     assert_eq!(of("s-1", "token-0"), Recognised::SessionToken);
     assert_eq!(of("s-1", "token-1"), Recognised::OtherSessionToken);
     assert_eq!(of("s-1", CANARY), Recognised::KnownForeign);
     assert_eq!(of("s-1", "own-login-value"), Recognised::Own { upstream: at("model") });
-    assert_eq!(of("s-1", "cookie-value"), Recognised::Derived { host: "railway.example".into() });
+    assert_eq!(of("s-1", "cookie-value"), Recognised::Derived { host: "harbour.example".into() });
     assert_eq!(of("s-2", "cookie-value"), Recognised::Unknown);
     assert_eq!(of("s-2", "stray-token"), Recognised::KnownForeign);
     assert_eq!(of("s-1", "anything"), Recognised::Unknown);
@@ -170,7 +170,7 @@ fn every_class_of_credential_is_told_apart() {
 #[test]
 fn an_upstream_that_hands_back_a_stray_token_or_a_stored_value_launders_neither() {
     let (_world, _, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     seen(&vault, "s-1", "stray-token");
     for value in ["stray-token", CANARY] {
         vault.remember_derived(&id("s-1"), "echo.example", value.as_bytes()).unwrap();
@@ -286,7 +286,7 @@ fn nothing_is_bound_outside_its_prefix_and_an_own_login_nowhere() {
 #[test]
 fn values_that_cannot_be_guarded_or_injected_are_refused_and_the_former_stays() {
     let (_world, _, vault) = World::new();
-    let bearer = info("railway", "railway");
+    let bearer = info("harbour", "harbour");
     vault.credential_put(&bearer, secret(CANARY)).unwrap();
     let basic = CredentialInfo { injection: Injection::Basic, ..bearer.clone() };
     let shaped = |shape: &str| CredentialInfo { surrogate: shape.into(), ..bearer.clone() };
@@ -304,7 +304,7 @@ fn values_that_cannot_be_guarded_or_injected_are_refused_and_the_former_stays() 
         let error = vault.credential_put(info, secret(value)).unwrap_err();
         assert!(!error.to_string().contains(value));
     }
-    assert_eq!(vault.lend_value(&at("railway"), "/").unwrap().value.as_slice(), CANARY.as_bytes());
+    assert_eq!(vault.lend_value(&at("harbour"), "/").unwrap().value.as_slice(), CANARY.as_bytes());
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_value_is_found_in_every_spelling_and_at_every_alignment() {
     let own = CredentialInfo { own: true, ..info("own", "model") };
     vault.credential_put(&own, secret("own-login-value")).unwrap();
     assert!(!vault.leaks(CANARY.as_bytes()), "nothing is kept yet");
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let escaped =
         |escape: fn(u8) -> String| CANARY.bytes().map(escape).collect::<Vec<_>>().concat();
     let hex = escaped(|byte| format!("{byte:02x}"));
@@ -359,14 +359,14 @@ fn a_value_is_found_in_every_spelling_and_at_every_alignment() {
     for harmless in ["", "%", "%4", "\\", "\\u00", "canary", cut, "own-login-value"] {
         assert!(!vault.leaks(harmless.as_bytes()), "{harmless}");
     }
-    vault.credential_remove(&info("railway", "railway").name).unwrap();
+    vault.credential_remove(&info("harbour", "harbour").name).unwrap();
     assert!(!vault.leaks(CANARY.as_bytes()));
 }
 
 #[test]
 fn recognising_while_others_write_never_misses_a_surrogate() {
     let (_world, _, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let surrogate = vault.mint_surrogates(&id("s-1")).unwrap().remove(0).value;
     std::thread::scope(|scope| {
         scope.spawn(|| {

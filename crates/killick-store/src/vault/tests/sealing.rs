@@ -46,7 +46,7 @@ fn a_row_that_claims_another_name_does_not_open() {
 #[test]
 fn rotation_seals_everything_anew_and_changes_no_answer() {
     let (world, store, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let asked = request("r-1", "s-1", "deploy", b"a");
     store.request_open(&asked, b"canonical").unwrap();
     seen(&vault, "s-1", "stray-token");
@@ -68,7 +68,7 @@ fn rotation_seals_everything_anew_and_changes_no_answer() {
     assert!(before.iter().all(|one| !after.contains(one)));
     for _ in 0..2 {
         let (store, vault) = world.open();
-        let lease = vault.lend_value(&at("railway"), "/").unwrap();
+        let lease = vault.lend_value(&at("harbour"), "/").unwrap();
         assert_eq!(lease.value.as_slice(), CANARY.as_bytes());
         assert_eq!(store.request_canonical(&asked.id).unwrap().as_slice(), b"canonical");
         assert!(vault.is_known(b"stray-token"));
@@ -82,7 +82,7 @@ fn rotation_seals_everything_anew_and_changes_no_answer() {
 #[test]
 fn a_rotation_that_meets_a_changed_row_changes_nothing() {
     let (world, store, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     store.request_open(&request("r-1", "s-1", "deploy", b"a"), b"canonical").unwrap();
     let good: Vec<u8> =
         world.raw().query_row("SELECT canonical FROM requests", [], |row| row.get(0)).unwrap();
@@ -92,13 +92,13 @@ fn a_rotation_that_meets_a_changed_row_changes_nothing() {
     let (store, vault) = world.open();
     let first = crate::store_contract::samples::request_id("r-1");
     assert_eq!(store.request_canonical(&first).unwrap().as_slice(), b"canonical");
-    assert_eq!(vault.lend_value(&at("railway"), "/").unwrap().value.as_slice(), CANARY.as_bytes());
+    assert_eq!(vault.lend_value(&at("harbour"), "/").unwrap().value.as_slice(), CANARY.as_bytes());
 }
 
 #[test]
 fn after_a_master_rotation_the_former_master_key_opens_nothing() {
     let (world, store, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     assert!(vault.rotate_master(world.key("not-there.key")).is_err());
     FileKey::create(&world.folder.path().join("next.key")).unwrap();
     vault.rotate_master(world.key("next.key")).unwrap();
@@ -106,13 +106,13 @@ fn after_a_master_rotation_the_former_master_key_opens_nothing() {
     drop((store, vault));
     assert_eq!(world.try_open("master.key").unwrap_err(), OpenError::Sealed);
     let vault = SealedVault::of(&world.try_open("next.key").unwrap());
-    assert_eq!(vault.lend_value(&at("railway"), "/").unwrap().value.as_slice(), CANARY.as_bytes());
+    assert_eq!(vault.lend_value(&at("harbour"), "/").unwrap().value.as_slice(), CANARY.as_bytes());
 }
 
 #[test]
 fn a_data_rotation_under_a_swapped_key_file_is_refused() {
     let (world, _, vault) = World::new();
-    vault.credential_put(&info("railway", "railway"), secret(CANARY)).unwrap();
+    vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let path = world.folder.path().join("master.key");
     let former = std::fs::read(&path).unwrap();
     std::fs::write(&path, (0..32).collect::<Vec<u8>>()).unwrap();
@@ -132,7 +132,7 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
 #[test]
 fn the_canary_is_in_no_file_no_error_and_no_debug_text() {
     let (world, store, vault) = World::new();
-    let bearer = info("railway", "railway");
+    let bearer = info("harbour", "harbour");
     vault.credential_put(&bearer, secret(CANARY)).unwrap();
     seen(&vault, "s-1", CANARY);
     vault.remember_derived(&id("s-1"), "host.example", CANARY.as_bytes()).unwrap();
@@ -151,7 +151,7 @@ fn the_canary_is_in_no_file_no_error_and_no_debug_text() {
     for result in [
         vault.credential_put(&broken, secret(CANARY)),
         vault.credential_put(&bearer, secret(&format!("{CANARY}\r\n"))),
-        vault.credential_put(&info("twin", "railway"), secret(CANARY)),
+        vault.credential_put(&info("twin", "harbour"), secret(CANARY)),
         vault.remember_derived(&id("s-none"), "host.example", CANARY.as_bytes()),
     ] {
         let error = result.unwrap_err();
