@@ -88,6 +88,48 @@ impl Errands {
     }
 }
 
+/// Sends the introspection query of a pack to the upstream that is declared with it.
+pub(super) async fn introspect(
+    adapter: &HttpAdapter,
+    pack: &crate::pack::Pack,
+) -> Result<serde_json::Value, String> {
+    let adapter = adapter.shared().map_err(|refusal| refusal.to_string())?;
+    let upstream = adapter
+        .declared()
+        .into_iter()
+        .find(|upstream| upstream.pack.as_deref() == Some(pack.name.as_str()))
+        .ok_or_else(|| format!("no upstream is declared with the pack `{}`", pack.name))?;
+    let request = crate::resolve::document(pack, crate::pack::INTROSPECTION)
+        .ok_or_else(|| format!("the pack `{}` names no path to ask at", pack.name))?;
+    let host = upstream.hosts.first().cloned().unwrap_or_default();
+    let errands = Errands::new(Arc::clone(&adapter), Arc::new(upstream), host);
+    let live = gateway_itself(&adapter)?;
+    let (status, answer) = errands.run(&live, ErrandKind::Resolve, &request).await?;
+    if status == 200 { Ok(answer) } else { Err(format!("the provider answered with {status}")) }
+}
+
+/// The gateway's own session for errands that nobody's call asked for; it can be neither opened nor frozen.
+fn gateway_itself(adapter: &HttpAdapter) -> Result<LiveSession, String> {
+    let names = || -> Result<killick_model::Principal, killick_model::IdError> {
+        let session = killick_model::SessionId::parse("s-gateway")?;
+        Ok(killick_model::Principal {
+            session: session.clone(),
+            chain: vec![session],
+            agent: killick_model::AgentName::parse("gateway")?,
+            groups: std::collections::BTreeSet::new(),
+            owner: killick_model::Owner { issuer: "killick".into(), subject: "gateway".into() },
+            environment: killick_model::EnvironmentName::parse("none")?,
+            task: "errands of the gateway".into(),
+            scope: killick_model::Scope::full(),
+            expires: killick_model::UnixMillis(u64::MAX),
+            fence: true,
+        })
+    };
+    let principal = names().map_err(|error| error.to_string())?;
+    let lifeline = adapter.gate.standings().lifeline(&principal.agent, &principal.chain);
+    Ok(LiveSession { principal, lifeline })
+}
+
 impl Resolve for Errands {
     fn resolve<'a>(
         &'a self,

@@ -137,6 +137,20 @@ impl HttpAdapter {
         *self.upstreams.write() = Arc::new(Declared::new(upstreams));
     }
 
+    /// Returns the declared upstreams.
+    #[must_use]
+    pub fn declared(&self) -> Vec<Upstream> {
+        self.upstreams.read().by_name.values().map(|upstream| Upstream::clone(upstream)).collect()
+    }
+
+    /// Asks a live provider what its API is, with the credential bound there: an errand on the record.
+    ///
+    /// # Errors
+    /// Says in a sentence what is missing or failed.
+    pub async fn introspect(&self, pack: &crate::pack::Pack) -> Result<serde_json::Value, String> {
+        errand::introspect(self, pack).await
+    }
+
     /// Returns the packs.
     #[must_use]
     pub fn packs(&self) -> &PackSet {

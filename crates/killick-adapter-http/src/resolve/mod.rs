@@ -131,6 +131,12 @@ impl Resolution {
     }
 }
 
+/// Returns the request of a pack's own document without variables.
+#[must_use]
+pub fn document(pack: &Pack, text: &str) -> Option<CanonicalRequest> {
+    lookup::document(pack, text, &serde_json::Map::new())
+}
+
 /// Names that cannot be read as a name make the whole unknown: leaving one out would make it milder.
 fn environment(pack: &Pack, names: &[String]) -> Environment {
     let parsed: Result<Vec<_>, _> =

@@ -1,0 +1,278 @@
+//! The list of adapters: the one place in the binary that names protocols.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use killick_adapter_http::driver::{Assume, Explainer, HttpAdapter, HttpParts};
+use killick_adapter_http::pack::{self, Drift, Pack, PackSet, Problem};
+use killick_admin::ports::PackInfo;
+use killick_gate::adapter::Adapter;
+use killick_gate::ports::{Store as _, Streams, Vault};
+use killick_gate::{Gate, Pdp};
+use killick_model::admin::{Injection, Upstream};
+use killick_model::explain::Explanation;
+use killick_model::{AgentName, EnvironmentName, Owner, Principal, Scope, SessionId, UnixMillis};
+use killick_policy::{ActionCatalogue, PolicySource};
+use killick_store::SqliteStore;
+
+use crate::config::WithoutFence;
+use crate::daemon;
+use crate::home::Home;
+
+/// A pack as it is built into the binary: its name, and its files by name.
+pub(crate) type ShippedPack = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// The packs that are built in.
+pub(crate) static SHIPPED: &[ShippedPack] = &[
+    (
+        "railway",
+        &[
+            ("pack.toml", include_str!("../../../packs/railway/pack.toml")),
+            ("operations.toml", include_str!("../../../packs/railway/operations.toml")),
+            ("resolvers.toml", include_str!("../../../packs/railway/resolvers.toml")),
+            ("schema.graphql", include_str!("../../../packs/railway/schema.graphql")),
+        ],
+    ),
+    (
+        "github",
+        &[
+            ("pack.toml", include_str!("../../../packs/github/pack.toml")),
+            ("operations.toml", include_str!("../../../packs/github/operations.toml")),
+            ("resolvers.toml", include_str!("../../../packs/github/resolvers.toml")),
+        ],
+    ),
+    (
+        "shopify",
+        &[
+            ("pack.toml", include_str!("../../../packs/shopify/pack.toml")),
+            ("operations.toml", include_str!("../../../packs/shopify/operations.toml")),
+            ("resolvers.toml", include_str!("../../../packs/shopify/resolvers.toml")),
+        ],
+    ),
+    (
+        "linear",
+        &[
+            ("pack.toml", include_str!("../../../packs/linear/pack.toml")),
+            ("operations.toml", include_str!("../../../packs/linear/operations.toml")),
+            ("resolvers.toml", include_str!("../../../packs/linear/resolvers.toml")),
+        ],
+    ),
+];
+
+/// Loads the packs that are built in, and those of a folder beside the configuration, which win.
+///
+/// # Errors
+/// Says, with file and line, what is wrong with a pack; then none counts.
+pub(crate) fn load_packs(folder: &Path) -> Result<PackSet, Vec<String>> {
+    let mut packs: Vec<Pack> = Vec::new();
+    let mut problems = Vec::new();
+    for (name, files) in SHIPPED {
+        let files = files
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect();
+        match pack::load(name, &files) {
+            Ok(pack) => packs.push(pack),
+            Err(found) => problems.extend(found.iter().map(|it| format!("{name}/{it}"))),
+        }
+    }
+    if folder.is_dir() {
+        match pack::source::load_dir(folder) {
+            Ok(own) => {
+                for pack in own.iter() {
+                    packs.retain(|shipped| shipped.name != pack.name);
+                    packs.push(Pack::clone(pack));
+                }
+            }
+            Err(found) => {
+                problems.extend(found.iter().map(|it| format!("{}: {it}", folder.display())));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(PackSet::new(packs)) } else { Err(problems) }
+}
+
+/// Checks a pack's folder; one problem for each mistake, with file and line.
+///
+/// # Errors
+/// There is no such folder.
+pub(crate) fn check_pack(folder: &Path) -> anyhow::Result<Vec<Problem>> {
+    let folder = std::fs::canonicalize(folder)
+        .with_context(|| format!("{} cannot be read", folder.display()))?;
+    Ok(pack::source::check(&folder))
+}
+
+/// Compares a provider's introspection answer with its pack; one line for each thing that the pack does not know.
+///
+/// # Errors
+/// The answer is none.
+pub(crate) fn drift(pack: &Pack, answer: &serde_json::Value) -> Result<Vec<String>, String> {
+    pack::drift(pack, answer).map(|all| all.iter().map(unknown_to_pack).collect())
+}
+
+fn unknown_to_pack(drift: &Drift) -> String {
+    match drift {
+        Drift::UnknownOperation { root, name } => {
+            format!("{root} `{name}` is not in the pack: judged unrecognized")
+        }
+        Drift::Gone { root, name } => format!("{root} `{name}` is in the pack, not at the provider"),
+        Drift::UnknownArgument { root, name, argument } => {
+            format!("{root} `{name}` takes `{argument}`, which the pack does not know")
+        }
+    }
+}
+
+/// Returns every operation that policies may name.
+#[must_use]
+pub(crate) fn catalogue(packs: &PackSet) -> ActionCatalogue {
+    let mut catalogue = ActionCatalogue::new();
+    for pack in packs.iter() {
+        for (operation, effects) in pack.catalogue() {
+            if let Err(error) = catalogue.add(&operation, effects) {
+                tracing::warn!(%error, operation, "policies cannot name this operation");
+            }
+        }
+    }
+    catalogue
+}
+
+/// Returns what administration needs to know of each pack.
+#[must_use]
+pub(crate) fn pack_infos(packs: &PackSet) -> Vec<PackInfo> {
+    packs
+        .iter()
+        .map(|pack| PackInfo {
+            name: pack.name.clone(),
+            title: pack.title.clone(),
+            hosts: pack.upstreams.iter().flat_map(|set| set.hosts.clone()).collect(),
+            port: pack.upstreams.first().map_or(443, |set| set.port),
+            inject: injection_text(&pack.injection),
+            surrogate: pack.surrogate.clone(),
+            variables: pack.variables.clone(),
+            operations: pack.operations.len().saturating_add(pack.rest.len()),
+        })
+        .collect()
+}
+
+fn injection_text(injection: &Injection) -> String {
+    match injection {
+        Injection::Bearer => "bearer".into(),
+        Injection::Basic => "basic".into(),
+        Injection::Header(name) => format!("header:{name}"),
+        Injection::Query(name) => format!("query:{name}"),
+        Injection::Cookie(name) => format!("cookie:{name}"),
+    }
+}
+
+/// Builds the adapters.
+#[must_use]
+pub(crate) fn build(
+    gate: &Arc<Gate>,
+    streams: &Arc<dyn Streams>,
+    vault: &Arc<dyn Vault>,
+    packs: PackSet,
+    upstreams: Vec<Upstream>,
+) -> Arc<HttpAdapter> {
+    HttpAdapter::new(HttpParts {
+        gate: Arc::clone(gate),
+        streams: Arc::clone(streams),
+        vault: Arc::clone(vault),
+        packs,
+        upstreams,
+    })
+}
+
+/// Returns the adapters as those who revive parked calls see them.
+#[must_use]
+pub(crate) fn listed(http: &Arc<HttpAdapter>) -> Vec<Arc<dyn Adapter>> {
+    vec![Arc::clone(http) as Arc<dyn Adapter>]
+}
+
+/// What an explanation assumes, since nothing is asked of a provider.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Assumed {
+    /// As a session of this agent.
+    pub(crate) agent: Option<AgentName>,
+    /// As a session for this environment.
+    pub(crate) environment: Option<EnvironmentName>,
+    /// As if every object lay in this environment.
+    pub(crate) objects_in: Option<EnvironmentName>,
+}
+
+/// Judges and decides written calls without a running gateway: `killick explain`.
+pub(crate) struct Offline {
+    packs: PackSet,
+    pdp: Pdp,
+    upstreams: Vec<Upstream>,
+    who: Principal,
+    assume: Assume,
+}
+
+impl Offline {
+    /// Opens what a home holds; where there is none, the shipped packs and policies speak.
+    ///
+    /// # Errors
+    /// A pack or a policy is wrong, or the store cannot be read.
+    pub(crate) fn open(home: &Home, assumed: Assumed) -> anyhow::Result<Self> {
+        let packs = daemon::load_packs(home)?;
+        let (pdp, upstreams) = if home.store().is_dir() {
+            let store = SqliteStore::open(&home.store(), daemon::master_of(home))?;
+            (daemon::load_policies(&store, &packs)?, store.upstreams()?)
+        } else {
+            let shipped = [PolicySource::shipped()];
+            let pdp = Pdp::load(&shipped, &catalogue(&packs))
+                .map_err(|found| anyhow::anyhow!("the shipped policies are wrong: {found:?}"))?;
+            (pdp, Vec::new())
+        };
+        let environment = match assumed.environment {
+            Some(environment) => environment,
+            None => EnvironmentName::parse("staging")?,
+        };
+        let agent = assumed.agent.as_ref().map_or("explain", AgentName::as_str);
+        let who = nobody(agent, &environment)?;
+        let production_waiver = crate::config::Config::load(&home.config())
+            .is_ok_and(|config| config.production.without_fence == WithoutFence::ReadWrite);
+        let assume = Assume { environment: assumed.objects_in, production_waiver };
+        Ok(Self { packs, pdp, upstreams, who, assume })
+    }
+
+    /// Explains one line; `None` when no adapter knows its protocol.
+    #[must_use]
+    pub(crate) fn explain_line(&self, line: &serde_json::Value) -> Option<Explanation> {
+        explain(&self.packs, &self.pdp, &self.upstreams, self.assume.clone(), &self.who, line)
+    }
+}
+
+/// Explains one written call.
+#[must_use]
+pub(crate) fn explain(
+    packs: &PackSet,
+    pdp: &Pdp,
+    upstreams: &[Upstream],
+    assume: Assume,
+    who: &Principal,
+    line: &serde_json::Value,
+) -> Option<Explanation> {
+    Explainer { packs, pdp, upstreams, assume }.explain(who, line)
+}
+
+/// Returns a principal for explanations: nobody's session, in an environment.
+///
+/// # Errors
+/// A name cannot be one.
+pub(crate) fn nobody(agent: &str, environment: &EnvironmentName) -> Result<Principal, killick_model::IdError> {
+    let session = SessionId::parse("s-explain")?;
+    Ok(Principal {
+        session: session.clone(),
+        chain: vec![session],
+        agent: AgentName::parse(agent)?,
+        groups: std::collections::BTreeSet::new(),
+        owner: Owner { issuer: "local".into(), subject: "explain".into() },
+        environment: environment.clone(),
+        task: "explain".into(),
+        scope: Scope::full(),
+        expires: UnixMillis(u64::MAX),
+        fence: false,
+    })
+}
