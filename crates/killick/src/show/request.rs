@@ -1,0 +1,202 @@
+//! An access request as a human decides on it: what the gateway found out first, claims last and marked.
+
+use std::collections::BTreeSet;
+
+use killick_model::request::AccessRequest;
+use killick_model::{BackupsFate, Facet, ObjectFacts, Obligation, Part, UnixMillis};
+
+use super::moment::{moment, relative, span};
+use super::plain::{CELL_CHARS_MAX, TEXT_CHARS_MAX, claim, plain};
+use super::{Screen, Tone};
+
+/// Objects that one line names.
+const NAMED_MAX: usize = 3;
+/// Dependants and backups that are listed by name.
+const LISTED_MAX: usize = 12;
+
+/// Returns the objects in one line.
+pub(crate) fn object_names(facts: &[ObjectFacts]) -> String {
+    let mut names: Vec<String> = facts
+        .iter()
+        .take(NAMED_MAX)
+        .map(|it| {
+            let label = plain(&it.object.label(), CELL_CHARS_MAX);
+            match &it.name {
+                Some(name) => format!("{} ({label})", plain(name, 40)),
+                None => label,
+            }
+        })
+        .collect();
+    if facts.len() > NAMED_MAX {
+        names.push(format!("and {} more", facts.len().saturating_sub(NAMED_MAX)));
+    }
+    names.join(", ")
+}
+
+/// Returns the environments in one line.
+pub(crate) fn environments(facts: &[ObjectFacts]) -> String {
+    let found: BTreeSet<String> = facts.iter().map(|it| it.environment.to_string()).collect();
+    found.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Shows a request.
+pub(crate) fn show(screen: &Screen, request: &AccessRequest, now: UnixMillis) {
+    let principal = &request.principal;
+    let title = format!("Request {}", request.id);
+    screen.line(screen.tone(Tone::Strong, &title));
+    screen.field("state", &format!("{:?}", request.state).to_lowercase());
+    screen.field("asked", &format!("{} ({})", moment(request.asked), relative(request.asked, now)));
+    screen.field(
+        "expires",
+        &format!("{} ({})", moment(request.expires), relative(request.expires, now)),
+    );
+    screen.field("who", &who(request));
+    screen.field("session in", &principal.environment.to_string());
+    screen.field("task", &format!("{} (the owner's words)", plain(&principal.task, TEXT_CHARS_MAX)));
+    screen.field("upstream", request.upstream.as_str());
+    for part in request.action.parts() {
+        show_part(screen, part);
+    }
+    for facts in &request.facts {
+        let parts = request.action.parts();
+        let fates = parts.iter().filter(|part| part.objects.contains(&facts.object));
+        show_object(screen, facts, fates.map(|part| part.backups).max(), now);
+    }
+    screen.line("");
+    if request.obligations.is_empty() {
+        screen.field("done first", "nothing: once approved and used, the call is sent as it is");
+    }
+    for obligation in &request.obligations {
+        screen.field("done first", &obligation_text(obligation));
+    }
+    screen.field("call digest", &request.digest.to_string());
+    screen.field("call", request.call.as_str());
+    if let Some(answer) = &request.answer {
+        let note = answer.note.as_deref().map_or_else(String::new, claim);
+        screen.field(
+            "answered",
+            &format!("by {} ({}) {} {note}", answer.by, answer.proof, moment(answer.at)),
+        );
+    }
+    let excerpt = request.action.excerpt();
+    if !excerpt.is_empty() {
+        screen.line("");
+        screen.line(screen.tone(
+            Tone::Quiet,
+            "What follows the agent wrote itself. It is no fact, whatever it says:",
+        ));
+        screen.field("call excerpt", &claim(excerpt));
+    }
+}
+
+fn who(request: &AccessRequest) -> String {
+    let principal = &request.principal;
+    let chain: Vec<&str> = principal.chain.iter().map(killick_model::SessionId::as_str).collect();
+    format!("{} > {} > {}", principal.owner, principal.agent, chain.join(" > "))
+}
+
+fn show_part(screen: &Screen, part: &Part) {
+    screen.line("");
+    let word = part.effect.word();
+    let facets = [
+        (Facet::Administers, "administers"),
+        (Facet::Reveals, "reveals secrets"),
+        (Facet::Outward, "leaves for people"),
+        (Facet::Unbounded, "not limited to what it names"),
+        (Facet::Deferred, "happens later by itself"),
+    ];
+    let more: Vec<&str> = facets
+        .into_iter()
+        .filter(|(facet, _)| part.effect.has(*facet))
+        .map(|(_, text)| text)
+        .collect();
+    let mut effect = word.to_string();
+    if !more.is_empty() {
+        effect = format!("{effect} ({})", more.join(", "));
+    }
+    let tone = if word.level() >= 2 { Tone::Bad } else { Tone::Loud };
+    screen.field("effect", &screen.tone(tone, &effect));
+    screen.field("operation", &plain(&part.operation, CELL_CHARS_MAX));
+    screen.field("why", &plain(&part.why, TEXT_CHARS_MAX));
+    screen.field(
+        "reversible",
+        if part.irreversible { "no, or nobody knows" } else { "yes, by the provider" },
+    );
+}
+
+fn show_object(
+    screen: &Screen,
+    facts: &ObjectFacts,
+    fate: Option<BackupsFate>,
+    now: UnixMillis,
+) {
+    screen.line("");
+    screen.field("object", &plain(&facts.object.label(), TEXT_CHARS_MAX));
+    screen.field(
+        "name",
+        &facts.name.as_deref().map_or_else(|| "(not known)".into(), |it| plain(it, TEXT_CHARS_MAX)),
+    );
+    let environment = facts.environment.to_string();
+    let tone = if facts.environment.counts_as_production() { Tone::Bad } else { Tone::Strong };
+    screen.field("environment", &screen.tone(tone, &environment));
+    if !facts.resolved {
+        let text = "the provider did not confirm what this is";
+        screen.field("resolved", &screen.tone(Tone::Bad, text));
+    }
+    screen.field("size", &facts.size_mb.map_or_else(|| "(not known)".into(), |mb| format!("{mb} MB")));
+    screen.field("age", &age(facts, now));
+    screen.field("dependants", &listed(&facts.dependants, "none found"));
+    screen.field("backups", &listed(&facts.backups, "none found"));
+    screen.field(
+        "backups' fate",
+        &match fate {
+            Some(BackupsFate::Survive) => "they stay".to_owned(),
+            Some(BackupsFate::Die) => screen.tone(Tone::Bad, "THEY GO WITH IT"),
+            Some(BackupsFate::Unknown) | None => {
+                screen.tone(Tone::Bad, "nobody can say: counts as gone")
+            }
+        },
+    );
+    if facts.created_by_session {
+        screen.field("made by", "this very session, by the gateway's own record");
+    }
+    for (name, values) in &facts.extra {
+        if name != "created" {
+            screen.field(&plain(name, 16), &listed(values, ""));
+        }
+    }
+}
+
+fn age(facts: &ObjectFacts, now: UnixMillis) -> String {
+    let Some(created) = facts.extra.get("created").and_then(|values| values.first()) else {
+        return "(not known)".into();
+    };
+    let trimmed = created.split('.').next().unwrap_or(created);
+    match super::moment::parse(trimmed) {
+        Some(at) => format!("{} (made {})", span(now.since_millis(at)), moment(at)),
+        None => format!("made {}", plain(created, CELL_CHARS_MAX)),
+    }
+}
+
+fn listed(values: &[String], none: &str) -> String {
+    if values.is_empty() {
+        return none.to_owned();
+    }
+    let mut shown: Vec<String> =
+        values.iter().take(LISTED_MAX).map(|value| plain(value, CELL_CHARS_MAX)).collect();
+    if values.len() > LISTED_MAX {
+        shown.push(format!("and {} more", values.len().saturating_sub(LISTED_MAX)));
+    }
+    format!("{}: {}", values.len(), shown.join(", "))
+}
+
+fn obligation_text(obligation: &Obligation) -> String {
+    match obligation {
+        Obligation::RecoveryPoint { point, .. } => {
+            format!("a recovery point is taken ({})", plain(point, CELL_CHARS_MAX))
+        }
+        Obligation::Defer { grace_millis } => {
+            format!("it waits for {}, in which it can be cancelled", span(*grace_millis))
+        }
+    }
+}
