@@ -35,7 +35,7 @@ fn open(directory: &Path) -> Journal {
     let master = Zeroizing::new([2; 32]);
     let options = JournalOptions {
         checkpoint_interval: Duration::from_millis(10),
-        durable_wait_max: Duration::from_secs(60),
+        durable_wait_max: Duration::from_mins(1),
         entries_per_minute_max: u32::MAX,
         ..JournalOptions::new("default", "gw-1", signing_key(), master, clock)
     };
@@ -86,7 +86,7 @@ fn kill_after_a_while(child: &mut Child, round: u32) -> Vec<(u64, String)> {
         }
         acknowledged
     });
-    told.recv_timeout(Duration::from_secs(60)).unwrap();
+    told.recv_timeout(Duration::from_mins(1)).unwrap();
     std::thread::sleep(Duration::from_millis(u64::from(round).wrapping_mul(37) % LIFE_MS_MAX));
     child.kill().unwrap();
     child.wait().unwrap();

@@ -186,7 +186,6 @@ pub(super) fn without_check(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     use super::*;
 

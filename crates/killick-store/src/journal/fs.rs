@@ -292,7 +292,7 @@ impl JournalFile for OsFile {
 
 /// Sets space aside where the file system cannot: a reader takes zeros for the end of the file.
 fn write_zeros(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
-    const BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
+    static BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
     let end = offset.saturating_add(len_bytes);
     let mut at = offset;
     while at < end {

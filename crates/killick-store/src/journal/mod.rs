@@ -34,6 +34,7 @@ pub mod verify;
 mod writer;
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod sim;
 #[cfg(test)]
 mod tests;

@@ -288,6 +288,11 @@ impl Queue {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn queued_entries(&self) -> usize {
+        self.inner.lock().queued_entries
+    }
+
     pub(super) fn set_room(&self, room_bytes: u64) {
         self.inner.lock().room_bytes = room_bytes;
     }

@@ -98,10 +98,10 @@ impl Entries {
         let kept = tail.at(index).cloned();
         drop(tail);
         self.next = index.saturating_add(1);
-        Some(kept.map_or_else(|| self.from_bundle(index), Ok).map(|kept| (index, kept)))
+        Some(kept.map_or_else(|| self.read_bundle(index), Ok).map(|kept| (index, kept)))
     }
 
-    fn from_bundle(&mut self, index: u64) -> Result<Kept, JournalError> {
+    fn read_bundle(&mut self, index: u64) -> Result<Kept, JournalError> {
         let place = index / TILE_WIDTH;
         if self.bundle.as_ref().is_none_or(|(read, _)| *read != place) {
             self.bundle = Some((place, self.shared.bundle(place)?));

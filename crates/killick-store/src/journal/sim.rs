@@ -57,6 +57,7 @@ enum NameChange {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 struct Disk {
     files: Vec<Data>,
     names: BTreeMap<String, usize>,

@@ -123,7 +123,7 @@ fn check_head<F: LogFiles>(files: &F, head: &Head<'_>, report: &mut JournalRepor
     let end = head.start.saturating_add(head.frames.len() as u64);
     report.torn_bytes = head.torn_bytes as u64;
     report.unsigned_entries = end.saturating_sub(signed);
-    if head.start % TILE_WIDTH != 0 || head.start > signed {
+    if !head.start.is_multiple_of(TILE_WIDTH) || head.start > signed {
         report
             .problems
             .push(format!("`{HEAD_FILE}` begins at entry {}, where none does", head.start));

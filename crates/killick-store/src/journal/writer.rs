@@ -21,6 +21,13 @@ pub(super) struct Writer {
     pub(super) closing_tries: u32,
 }
 
+/// A group, divided.
+struct Chosen {
+    written: Vec<Item>,
+    /// Those that the disk has no space for.
+    refused: Vec<Item>,
+}
+
 impl Writer {
     pub(super) fn run(mut self) {
         loop {
@@ -36,7 +43,7 @@ impl Writer {
     fn group(&mut self, items: Vec<Item>) {
         let bytes = sum(&items);
         let entries = items.len();
-        let (chosen, refused) = match self.choose(items, bytes) {
+        let Chosen { written: chosen, refused } = match self.choose(items, bytes) {
             Ok(chosen) => chosen,
             Err((items, why)) => return self.fail(items, &why),
         };
@@ -63,17 +70,17 @@ impl Writer {
         &mut self,
         items: Vec<Item>,
         bytes: u64,
-    ) -> Result<(Vec<Item>, Vec<Item>), (Vec<Item>, std::io::Error)> {
+    ) -> Result<Chosen, (Vec<Item>, std::io::Error)> {
         let reserve_bytes = self.shared.reserve_bytes;
         match self.head.make_room(bytes.saturating_add(reserve_bytes)) {
-            Ok(true) => return Ok((items, Vec::new())),
+            Ok(true) => return Ok(Chosen { written: items, refused: Vec::new() }),
             Ok(false) => {}
             Err(error) => return Err((items, error)),
         }
         let free = self.head.room_bytes().saturating_sub(reserve_bytes);
         let mut used = 0_u64;
         let mut refused = Vec::new();
-        let mut chosen = Vec::new();
+        let mut written = Vec::new();
         for item in items {
             let with_it = used.saturating_add(item.len_bytes());
             let is_chosen = match item.waiter {
@@ -83,12 +90,12 @@ impl Writer {
             };
             if is_chosen {
                 used = with_it;
-                chosen.push(item);
+                written.push(item);
             } else {
                 refused.push(item);
             }
         }
-        Ok((chosen, refused))
+        Ok(Chosen { written, refused })
     }
 
     /// Publishes a written group to readers, then to those who wait.

@@ -13,8 +13,11 @@ fn entries_come_back_in_order_across_bundles_and_openings() {
             assert_eq!(journal.len(), expected);
             for _ in 0..300 {
                 let new = entry(&format!("c-{expected}"), &format!("s-{}", expected % 3));
-                let durability =
-                    if expected % 50 == 0 { Durability::Durable } else { Durability::Bounded };
+                let durability = if expected.is_multiple_of(50) {
+                    Durability::Durable
+                } else {
+                    Durability::Bounded
+                };
                 let appended = journal.append(new, durability).await.unwrap();
                 assert_eq!(appended.index, expected);
                 expected += 1;

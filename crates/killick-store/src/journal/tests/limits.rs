@@ -75,7 +75,7 @@ fn many_callers_at_once_are_all_recorded_in_groups() {
     let (sim, stall) = (SimFs::default(), Arc::new(Mutex::new(())));
     let fs = Stalled { fs: sim.clone(), stall: Arc::clone(&stall) };
     run(async {
-        let checkpoint_interval = Duration::from_secs(3_600);
+        let checkpoint_interval = Duration::from_hours(1);
         let seldom = JournalOptions { checkpoint_interval, ..options() };
         let journal = Journal::open_on(Arc::new(fs), seldom).unwrap();
         journal.append(entry("first", "s"), Durability::Durable).await.unwrap();
@@ -89,7 +89,7 @@ fn many_callers_at_once_are_all_recorded_in_groups() {
                 tokio::spawn(async move { journal.append(new, Durability::Durable).await })
             })
             .collect();
-        for _ in 0..5 {
+        while journal.inner.shared.queue.queued_entries() < 1_000 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         drop(stalled);
