@@ -132,6 +132,10 @@ fn view(
     target: &str,
     context: Option<&Value>,
 ) -> Result<RequestView, String> {
+    let mut headers = headers(input)?;
+    if !headers.iter().any(|(name, _)| name == "host") {
+        headers.push(("host".into(), host.as_bytes().to_vec()));
+    }
     // What is no plain name and port is kept as it is, and refused where heads are checked.
     let (host, port) = match host.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
         Some((name, Ok(port))) if !name.contains(':') => (name, port),
@@ -148,7 +152,7 @@ fn view(
         port,
         path,
         query,
-        headers: headers(input)?,
+        headers,
         body: body(input, context)?,
         body_complete: true,
     })

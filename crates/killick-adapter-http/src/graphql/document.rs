@@ -18,6 +18,8 @@ use crate::pack::Root;
 const RECURSION_MAX: usize = 120;
 /// The most tokens of a document.
 const TOKENS_MAX: usize = 30_000;
+/// The most fragments of a document; they nest, and each level costs stack.
+const FRAGMENTS_MAX: usize = 200;
 /// The most root fields that are collected.
 const ROOT_FIELDS_MAX: usize = 512;
 
@@ -68,9 +70,9 @@ pub(crate) enum DocumentError {
     /// A fragment is missing, or reaches itself.
     #[error("a fragment is missing or reaches itself")]
     Fragment,
-    /// More root fields than are judged.
-    #[error("more root fields than are judged")]
-    TooManyFields,
+    /// More root fields or fragments than are judged.
+    #[error("more root fields or fragments than are judged")]
+    TooMany,
 }
 
 /// Returns whether the text is an executable document.
@@ -114,6 +116,9 @@ pub(crate) fn choose(
             debug_assert!(!matches!(definition, Definition::OperationDefinition(_)));
             return Err(DocumentError::NotExecutable);
         }
+    }
+    if fragments.len() > FRAGMENTS_MAX {
+        return Err(DocumentError::TooMany);
     }
     let operation = match (operation_name, operations.as_slice()) {
         (None, [only]) => *only,
@@ -225,7 +230,7 @@ impl Collector<'_> {
 
     fn field(&mut self, field: &Node<Field>) -> Result<(), DocumentError> {
         if self.fields.len() >= ROOT_FIELDS_MAX {
-            return Err(DocumentError::TooManyFields);
+            return Err(DocumentError::TooMany);
         }
         let arguments = field
             .arguments
@@ -269,3 +274,7 @@ impl Collector<'_> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;

@@ -140,7 +140,7 @@ fn looks_like_json(text: &str) -> bool {
 
 fn form_speaks(text: &str) -> bool {
     body::pairs(text)
-        .is_none_or(|pairs| pairs.iter().any(|(key, _)| is_key(key) || is_stored_key(key)))
+        .is_some_and(|pairs| pairs.iter().any(|(key, _)| is_key(key) || is_stored_key(key)))
 }
 
 fn from_json(value: &Json, body: Bytes) -> Result<Envelope, Refusal> {
@@ -230,3 +230,7 @@ fn from_pairs(pairs: &[(String, String)], body: Bytes) -> Result<Envelope, Refus
         Err(because) => Envelope::Opaque { because, body },
     })
 }
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;
