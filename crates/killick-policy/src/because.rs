@@ -128,19 +128,15 @@ pub(crate) fn out_of_scope(case: &Case<'_>, ladder: Ladder) -> Ladder {
 /// characters, cut when long.
 pub(crate) fn plain(text: &str) -> String {
     let mut chars = text.chars();
-    let mut out: String = chars
-        .by_ref()
-        .take(SHOWN_CHARS_MAX)
-        .map(|c| {
-            if c == ' ' || c.is_ascii_graphic() && c != '`' || c.is_alphanumeric() {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect();
+    let shown = chars.by_ref().take(SHOWN_CHARS_MAX);
+    let mut out: String = shown.map(|c| if is_plain(c) { c } else { '?' }).collect();
     if chars.next().is_some() {
         out.push_str("...");
     }
     out
+}
+
+/// Returns whether a character can stand in a sentence without changing how the rest is read.
+pub(crate) fn is_plain(c: char) -> bool {
+    c == ' ' || c.is_alphanumeric() || (c.is_ascii_graphic() && c != '`')
 }

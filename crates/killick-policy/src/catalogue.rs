@@ -80,19 +80,24 @@ fn action<'a>(name: &str, effects: impl IntoIterator<Item = &'a str>) -> String 
     )
 }
 
-/// Checks that a name can be an operation's: printable ASCII that needs no escape, and no effect's own word,
-/// since an operation called `read` would be in a policy's `action in read` whatever it does.
-pub(crate) fn check_operation(operation: &str) -> Result<(), OperationNameError> {
+/// Checks that policies can write an operation's name: printable ASCII that needs no escape.
+fn check_operation(operation: &str) -> Result<(), OperationNameError> {
     let printable = |b: u8| (b == b' ' || b.is_ascii_graphic()) && b != b'"' && b != b'\\';
     if !(1..=ActionCatalogue::OPERATION_BYTES_MAX).contains(&operation.len()) {
         Err(OperationNameError::Length)
-    } else if !operation.bytes().all(printable) || operation.starts_with('(') {
+    } else if !operation.bytes().all(printable) {
         Err(OperationNameError::Character)
-    } else if EffectWord::ALL.iter().any(|word| word.as_str() == operation) {
+    } else if passes_for_another(operation) {
         Err(OperationNameError::Effect)
     } else {
         Ok(())
     }
+}
+
+/// Returns whether an operation of this name would be taken for an effect or for all other operations: one called
+/// `read` would be in every policy's `action in read`, whatever it does.
+pub(crate) fn passes_for_another(operation: &str) -> bool {
+    operation.starts_with('(') || EffectWord::ALL.iter().any(|word| word.as_str() == operation)
 }
 
 /// The text cannot be the name of an operation.

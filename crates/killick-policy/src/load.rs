@@ -11,6 +11,7 @@ use cedar_policy::{
 use killick_model::{Code, EffectWord};
 use miette::Diagnostic;
 
+use crate::because;
 use crate::catalogue::ActionCatalogue;
 use crate::guard;
 use crate::question::Vocabulary;
@@ -214,13 +215,13 @@ fn named(
                 }
             }
             "because"
-                if value.len() <= BECAUSE_BYTES_MAX && !value.chars().any(char::is_control) =>
+                if value.len() <= BECAUSE_BYTES_MAX && value.chars().all(because::is_plain) =>
             {
                 because = Some(Arc::from(value));
             }
             "because" => {
                 return Err(problem(format!(
-                    "a `@because` is one line of at most {BECAUSE_BYTES_MAX} bytes"
+                    "a `@because` is plain text on one line, without backticks, of at most {BECAUSE_BYTES_MAX} bytes"
                 )));
             }
             _ => {

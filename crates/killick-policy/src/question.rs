@@ -11,7 +11,7 @@ use killick_model::{
 };
 
 use crate::case::{Approved, Case};
-use crate::catalogue::check_operation;
+use crate::catalogue::passes_for_another;
 
 /// Objects that may stand around each other in one object's name.
 const WITHIN_DEPTH_MAX: usize = 8;
@@ -79,7 +79,9 @@ pub(crate) struct Question {
 impl Question {
     /// Puts a case into Cedar's terms.
     pub(crate) fn new(words: &Vocabulary, case: &Case<'_>) -> Result<Self, String> {
-        check_operation(case.operation).map_err(|e| e.to_string())?;
+        if case.operation.is_empty() || passes_for_another(case.operation) {
+            return Err("the operation has no name of its own".into());
+        }
         let (session, agent) = principal(words, case.principal)?;
         let (object, resource_in) = resource(words, case.object)?;
         let action = uid(&words.action, case.operation);
@@ -108,6 +110,9 @@ impl Question {
         survivable: Option<Survivable>,
         approved: Option<&Approved>,
     ) -> Result<Context, String> {
+        if survivable.is_none() && approved.is_none() {
+            return Ok(self.base.clone());
+        }
         let survivable = survivable.map(|way| ("survivable".to_owned(), text(way.as_str())));
         let approved = match approved {
             Some(approved) => {
