@@ -132,7 +132,9 @@ fn mask(value: &mut Value, ids: &[&str]) {
         Value::Float(_) => *value = Value::String("…".into()),
         Value::List(items) => items.iter_mut().for_each(|item| mask(item.make_mut(), ids)),
         Value::Object(fields) => {
-            fields.iter_mut().for_each(|(_, value)| mask(value.make_mut(), ids));
+            for (_, value) in fields {
+                mask(value.make_mut(), ids);
+            }
         }
         Value::Null
         | Value::Enum(_)

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 
 fn names(
@@ -95,13 +97,13 @@ fn what_could_exhaust_the_gateway_is_refused() {
     assert_eq!(names(&long, None, "{}"), Err(DocumentError::Syntax));
     let mut chain = "mutation { ...F0 }".to_owned();
     for at in 0..=FRAGMENTS_MAX {
-        chain.push_str(&format!(" fragment F{at} on Mutation {{ ...F{} }}", at + 1));
+        write!(chain, " fragment F{at} on Mutation {{ ...F{} }}", at + 1).unwrap();
     }
     assert_eq!(names(&chain, None, "{}"), Err(DocumentError::TooMany));
     // Each level spreads the next one twice: 2^100 fields if it were expanded.
     let mut laughs = "mutation { ...F0 }".to_owned();
     for at in 0..100 {
-        laughs.push_str(&format!(" fragment F{at} on Mutation {{ ...F{0} ...F{0} }}", at + 1));
+        write!(laughs, " fragment F{at} on Mutation {{ ...F{0} ...F{0} }}", at + 1).unwrap();
     }
     laughs.push_str(" fragment F100 on Mutation { volumeDelete }");
     assert_eq!(names(&laughs, None, "{}").unwrap(), ["volumeDelete"]);

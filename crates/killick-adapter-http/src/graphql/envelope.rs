@@ -63,7 +63,7 @@ pub(crate) fn envelope(request: &RequestView) -> Result<Envelope, Refusal> {
         "POST" if speaks => {
             Err(ambiguous("the query string of a POST says what the body should say"))
         }
-        "POST" => from_body(request, body),
+        "POST" => from_body(request, &body),
         "GET" => Err(ambiguous("a GET with a body")),
         _ => Ok(Envelope::Opaque { because: "a method that GraphQL does not use", body }),
     }
@@ -88,7 +88,7 @@ fn is_stored_key(key: &str) -> bool {
     STORED_KEYS.contains(&bare.as_str())
 }
 
-fn from_body(request: &RequestView, body: Bytes) -> Result<Envelope, Refusal> {
+fn from_body(request: &RequestView, body: &Bytes) -> Result<Envelope, Refusal> {
     let opaque = |because| Envelope::Opaque { because, body: body.clone() };
     if body.is_empty() {
         return Ok(opaque("an empty body"));
@@ -97,7 +97,7 @@ fn from_body(request: &RequestView, body: Bytes) -> Result<Envelope, Refusal> {
     if kind == ContentType::Multipart {
         return Ok(opaque("a multipart request is not taken apart"));
     }
-    let Some(text) = body::text(&body) else {
+    let Some(text) = body::text(body) else {
         return Err(ambiguous("the body is not UTF-8"));
     };
     match kind {

@@ -30,10 +30,10 @@ impl Bindings {
     pub(super) fn boolean(&self, name: &str) -> Option<bool> {
         match self.0.get(name) {
             Some(Some(Arg::Bool(value))) => Some(*value),
-            Some(Some(
-                Arg::Unknown | Arg::Null | Arg::Scalar(_) | Arg::List(_) | Arg::Object(_),
-            ))
-            | Some(None)
+            Some(
+                Some(Arg::Unknown | Arg::Null | Arg::Scalar(_) | Arg::List(_) | Arg::Object(_))
+                | None,
+            )
             | None => None,
         }
     }

@@ -22,6 +22,8 @@ pub(crate) enum Arg {
     Object(Vec<(String, Arg)>),
 }
 
+static UNKNOWN: Arg = Arg::Unknown;
+
 /// Levels of texts inside texts that are looked into.
 const TEXT_LEVELS_MAX: usize = 3;
 
@@ -103,6 +105,10 @@ impl Arg {
                 fields.iter().filter(|(name, _)| name == key).map(|(_, arg)| arg).collect()
             }
             (ArgStep::Each, Self::List(items)) => items.iter().collect(),
+            // A text that is read as its content by some servers.
+            (ArgStep::Key(_), Self::Scalar(text)) if text.trim_start().starts_with(['{', '[']) => {
+                vec![&UNKNOWN]
+            }
             // A single value stands for a list of one; GraphQL coerces so.
             (ArgStep::Each, Self::Bool(_) | Self::Scalar(_) | Self::Object(_)) => vec![self],
             (ArgStep::Key(_), Self::List(items)) => {
@@ -233,6 +239,7 @@ mod tests {
     fn null_counts_as_absent_and_a_single_value_as_a_list_of_one() {
         assert!(fits(r#"{"a":null}"#, "a", &Condition::Absent));
         assert!(fits("{}", "a.b", &Condition::Absent));
+        assert!(fits(r#"{"a":"{\"b\":true}"}"#, "a.b", &Condition::Equals(Literal::Bool(true))));
         assert!(!fits(r#"{"a":1}"#, "a", &Condition::Absent));
         assert_eq!(arg(r#"{"ids":"x"}"#).select(&ArgPath::parse("ids[*]").unwrap()).len(), 1);
         assert!(fits(r#"{"state":["DELETED"]}"#, "state", &Condition::Equals("DELETED".into())));

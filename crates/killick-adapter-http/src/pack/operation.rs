@@ -134,7 +134,7 @@ impl ArgRef {
         if !rest.is_empty() {
             pieces.push(TemplatePiece::Literal(rest.to_owned()));
         }
-        (!raw.replace("{", "").is_empty()).then_some(Self::Template(pieces))
+        (!raw.replace('{', "").is_empty()).then_some(Self::Template(pieces))
     }
 
     /// Returns the paths that it reads.
@@ -179,7 +179,7 @@ impl ArgPath {
                 return None;
             }
             steps.push(ArgStep::Key(name.to_owned()));
-            let lists = segment.len().saturating_sub(name.len()) / "[*]".len();
+            let lists = segment.matches("[*]").count();
             steps.extend(std::iter::repeat_n(ArgStep::Each, lists));
         }
         (steps.len() <= Self::STEPS_MAX).then_some(Self(steps))

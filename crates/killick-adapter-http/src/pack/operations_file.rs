@@ -74,13 +74,10 @@ struct Judgement {
 fn operation(pack: &Pack, at: &At<'_, '_>, arguments: &Arguments) -> Option<Operation> {
     let table = at.table()?;
     let found = judgement(pack, &table, arguments);
-    let effect = match found.effect {
-        Some(effect) => effect,
-        None => {
-            table.problem(format!("`{}` has no `effect`", table.path), EFFECTS);
-            Effect::Unrecognized
-        }
-    };
+    let effect = found.effect.unwrap_or_else(|| {
+        table.problem(format!("`{}` has no `effect`", table.path), EFFECTS);
+        Effect::Unrecognized
+    });
     let effect = found.facets.iter().fold(effect, |effect, facet| effect.with(*facet));
     let mild = effect.word().level() <= Effect::WRITE.word().level();
     if !mild && effect != Effect::Unrecognized && found.irreversible.is_none() {
@@ -223,7 +220,7 @@ fn object(pack: &Pack, at: &At<'_, '_>, arguments: &Arguments) -> Option<ObjectR
         let place = ArgRef::parse(text);
         match &place {
             None => {
-                at.problem(format!("`{text}` is no path to an argument"), "write `input.ids[*]`")
+                at.problem(format!("`{text}` is no path to an argument"), "write `input.ids[*]`");
             }
             Some(place) => place.paths().for_each(|path| arguments.check(pack, &at, path)),
         }
@@ -279,7 +276,7 @@ fn when(pack: &Pack, at: &At<'_, '_>, arguments: &Arguments, base: Effect) -> Op
         let path = ArgPath::parse(text);
         match &path {
             None => {
-                at.problem(format!("`{text}` is no path to an argument"), "write `input.replace`")
+                at.problem(format!("`{text}` is no path to an argument"), "write `input.replace`");
             }
             Some(path) => arguments.check(pack, &at, path),
         }

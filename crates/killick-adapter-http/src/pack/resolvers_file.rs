@@ -33,6 +33,7 @@ pub(super) fn read(file: &File<'_>, pack: &mut Pack) {
 }
 
 // The outer option is whether it could be read, the inner one whether there is a read at all.
+#[expect(clippy::option_option, reason = "unreadable, none, and a read are three things")]
 fn resolver(pack: &Pack, at: &At<'_, '_>) -> Option<Option<Resolver>> {
     let table = at.table()?;
     if table.get("none").and_then(|at| at.bool()) == Some(true) {

@@ -69,7 +69,7 @@ pub(super) struct At<'f, 'v> {
 /// A table with its line; a key that nobody asked for is a problem.
 pub(super) struct Table<'f, 'v> {
     file: &'f File<'f>,
-    table: &'v DeTable<'v>,
+    entries: &'v DeTable<'v>,
     pub(super) span: Range<usize>,
     pub(super) path: String,
     asked: RefCell<Vec<&'static str>>,
@@ -81,7 +81,7 @@ impl<'f, 'v> Table<'f, 'v> {
     }
 
     fn new(file: &'f File<'f>, table: &'v DeTable<'v>, span: Range<usize>, path: String) -> Self {
-        Self { file, table, span, path, asked: RefCell::new(Vec::new()) }
+        Self { file, entries: table, span, path, asked: RefCell::new(Vec::new()) }
     }
 
     /// Returns the value at a key, if it is there.
@@ -105,7 +105,7 @@ impl<'f, 'v> Table<'f, 'v> {
 
     /// Returns every key with its value.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'v str, At<'f, 'v>)> + '_ {
-        self.table.iter().map(|(key, value)| {
+        self.entries.iter().map(|(key, value)| {
             let name: &'v str = key.get_ref().as_ref();
             let path = if self.path.is_empty() {
                 name.to_owned()
