@@ -25,23 +25,44 @@ pub(super) fn parts(value: &[u8]) -> Vec<(Scheme, Zeroizing<Vec<u8>>)> {
     if scheme.starts_with(b"aws") {
         return whole(Scheme::SigV4);
     }
+    let known = SCHEMES.contains(&scheme.as_slice());
     match (token, more) {
         // A known scheme without a credential is none; any other single word is one.
-        (None, _) if is_scheme(&scheme) => Vec::new(),
+        (None, _) if known => Vec::new(),
         (Some(token), None) if scheme == b"basic" => {
             basic(token).unwrap_or_else(|| whole(Scheme::Other))
         }
-        (Some(token), None) if is_token68(token) => {
+        (Some(token), None) if known && is_token68(token) => {
             vec![(Scheme::Bearer, Zeroizing::new(token.to_vec()))]
         }
         (Some(_) | None, _) => whole(Scheme::Other),
     }
 }
 
-fn is_scheme(word: &[u8]) -> bool {
-    [&b"basic"[..], b"bearer", b"token", b"digest", b"negotiate", b"ntlm", b"apikey", b"key"]
-        .contains(&word)
-}
+/// Schemes that carry one token. Behind any other word the whole value is the credential: an own login that
+/// is passed on must not carry a stray one in the place of its scheme.
+const SCHEMES: [&[u8]; 20] = [
+    b"api-key",
+    b"apikey",
+    b"basic",
+    b"bearer",
+    b"bot",
+    b"digest",
+    b"dpop",
+    b"geniekey",
+    b"jwt",
+    b"key",
+    b"klaviyo-api-key",
+    b"negotiate",
+    b"ntlm",
+    b"oauth",
+    b"pat",
+    b"private-token",
+    b"splunk",
+    b"sso-key",
+    b"token",
+    b"vapid",
+];
 
 /// Decodes `user:password`, leniently: what some server would decode must be seen.
 fn basic(token: &[u8]) -> Option<Vec<(Scheme, Zeroizing<Vec<u8>>)>> {

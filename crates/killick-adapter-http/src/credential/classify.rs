@@ -179,7 +179,9 @@ impl Findings {
         let places = |of: &[usize]| {
             let mut places: Vec<Place> = Vec::new();
             for seen in of.iter().filter_map(|at| sightings.get(*at)) {
-                if !places.contains(&seen.place) {
+                // User and password of one header are one place to whoever reads it.
+                let name = seen.place.to_string();
+                if !places.iter().any(|place| place.to_string() == name) {
                     places.push(seen.place.clone());
                 }
             }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::authorization;
 use super::document::{self, Manner};
 use super::names::{self, Named};
 use super::shape;
@@ -32,9 +33,11 @@ impl Site<'_> {
         }
     }
 
-    fn shape(&self, path: String) -> Place {
+    /// The place of a known shape; `whole` when the value is nothing but it.
+    fn shape(&self, path: String, whole: bool) -> Place {
         match self {
             Self::Body => Place::BodyShape(path),
+            Self::Query(name) if whole && path == "$" => Place::Query((*name).to_owned()),
             Self::Query(name) => Place::Query(format!("{name} {path}")),
         }
     }
@@ -90,28 +93,44 @@ impl<'w, 'p> Walk<'w, 'p> {
     }
 
     fn place(&self) -> String {
-        let mut text = String::from("$");
-        for step in &self.path {
-            text.push_str(step);
-        }
-        text
+        joined(&self.path)
     }
 
     /// Looks at one text that stands behind a key.
     fn string(&mut self, key: &str, named: Named, own: bool, value: &str) {
         if is_credential(key, named, own, value) {
-            self.out.see(self.site.key(self.place()), value.as_bytes());
-        } else if shape::holds_private_key(value) {
-            self.out.see(self.site.shape(self.place()), value.as_bytes());
-        } else if let Some(found) = shape::known_shape(value) {
-            self.out.see(self.site.shape(self.place()), found.as_bytes());
+            self.credential(value);
+        } else {
+            if shape::holds_private_key(value) {
+                self.out.see(self.site.shape(self.place(), false), value.as_bytes());
+            }
+            for found in shape::known_shapes(value) {
+                let place = self.site.shape(self.place(), found == value);
+                self.out.see(place, found.as_bytes());
+            }
         }
         let (site, path) = (self.site, &self.path);
-        self.out.words.take(value, &|| {
-            let text = path.iter().fold(String::from("$"), |text, step| text + step);
-            site.word(&text)
-        });
+        self.out.words.take(value, &|| site.word(&joined(path)));
         self.inside(key, value);
+    }
+
+    /// Notes a value behind a credential's key; `Bearer TOKEN` without its scheme.
+    fn credential(&mut self, value: &str) {
+        if !value.contains(' ') {
+            return self.out.see(self.site.key(self.place()), value.as_bytes());
+        }
+        for (_, bytes) in authorization::parts(value.as_bytes()) {
+            self.out.see(self.site.key(self.place()), &bytes);
+        }
+    }
+
+    /// Looks at a key of a body: an agent may write a credential there too.
+    fn key(&mut self, key: &str) {
+        for found in shape::known_shapes(key) {
+            self.out.see(self.site.shape(self.place(), false), found.as_bytes());
+        }
+        let site = self.site;
+        self.out.words.take(key, &|| site.word("$"));
     }
 
     /// Looks at a text for another one inside it.
@@ -182,7 +201,7 @@ impl<'w, 'p> Walk<'w, 'p> {
         let named = names::key_name(key);
         self.path.push(format!(".{}", names::shown(key)));
         self.string(key, named, own, value);
-        self.out.words.take(key, &|| "$".to_owned());
+        self.key(key);
         self.path.pop();
     }
 
@@ -229,6 +248,10 @@ impl<'w, 'p> Walk<'w, 'p> {
             self.form(text);
         }
     }
+}
+
+fn joined(path: &[String]) -> String {
+    path.iter().fold(String::from("$"), |text, step| text + step)
 }
 
 fn is_credential(key: &str, named: Named, own: bool, value: &str) -> bool {
@@ -350,11 +373,11 @@ impl<'de> Visitor<'de> for Value<'_, '_, '_, '_> {
             let own = self.own || names::is_own_key(&self.walk.out.positions.body, &key);
             let mut named = names::key_name(&key);
             // `{"password": {"value": "..."}}`
-            if matches!(names::plain_key(&key).as_str(), "value" | "plaintext" | "string" | "raw") {
+            if matches!(names::plain_key(&key).as_str(), "value" | "plaintext") {
                 named = named.max(self.named);
             }
             self.walk.path.push(format!(".{}", names::shown(&key)));
-            self.walk.out.words.take(&key, &|| "$".to_owned());
+            self.walk.key(&key);
             fields.next_value_seed(Value { walk: &mut *self.walk, key: &key, named, own })?;
             self.walk.path.pop();
         }

@@ -43,6 +43,7 @@ pub(super) fn literals(text: &str, manner: Manner) -> Vec<Literal> {
     let mut before: Option<String> = None;
     let mut variable: Option<String> = None;
     let mut dollar = false;
+    let mut in_list = false;
     let mut name = String::new();
     let mut rest = text;
     while let Some((token, behind)) = next(rest, manner) {
@@ -58,24 +59,29 @@ pub(super) fn literals(text: &str, manner: Manner) -> Vec<Literal> {
                 name = variable.take().or_else(|| before.take()).unwrap_or_default();
             }
             // A list belongs to its name as a whole.
-            Token::Sign('[' | ',') => before = None,
+            Token::Sign('[') => in_list = true,
+            Token::Sign(',') if in_list => {}
             Token::Sign(_) => {
                 before = None;
                 name.clear();
                 dollar = false;
+                in_list = false;
             }
             Token::Word(word) => {
-                let is_value = manner == Manner::NearlyJson && !name.is_empty();
-                if is_value {
-                    found.push(Literal { name: std::mem::take(&mut name), value: word.clone() });
-                } else {
+                if manner == Manner::NearlyJson && !name.is_empty() {
+                    found.push(Literal { name: name.clone(), value: word.clone() });
+                }
+                if !in_list {
                     name.clear();
                 }
                 before = Some(word);
             }
             Token::Text(value) => {
-                before = Some(value.clone());
-                found.push(Literal { name: name.clone(), value });
+                found.push(Literal { name: name.clone(), value: value.clone() });
+                if !in_list {
+                    name.clear();
+                }
+                before = Some(value);
             }
         }
     }

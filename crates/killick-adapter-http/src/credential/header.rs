@@ -53,17 +53,17 @@ fn other(name: &str, value: &[u8], out: &mut Collector<'_>) {
     let text = text.trim();
     let random = match names::header_name(name) {
         HeaderName::Free | HeaderName::Key => false,
-        HeaderName::Identifier => !shape::is_uuid(text) && shape::looks_random(text),
-        HeaderName::Unknown => shape::looks_random(text),
+        HeaderName::Identifier => !is_identifier(text) && shape::looks_random(text),
+        HeaderName::Unknown => text.split_ascii_whitespace().any(shape::looks_random),
     };
     if random || looks_like_authorization(text) {
         for (_, bytes) in key_parts(value) {
             out.see(Place::UnknownHeader(names::shown(name)), &bytes);
         }
-    } else if let Some(found) = shape::known_shape(text) {
+        return;
+    }
+    for found in shape::known_shapes(text) {
         out.see(Place::Header(names::shown(name)), found.as_bytes());
-    } else if shape::holds_private_key(text) {
-        out.see(Place::Header(names::shown(name)), text.as_bytes());
     }
     // Addresses of pages carry queries, and queries carry credentials.
     if matches!(name, "referer" | "origin" | "destination") {
@@ -71,6 +71,10 @@ fn other(name: &str, value: &[u8], out: &mut Collector<'_>) {
     }
     let shown = names::shown(name);
     out.words.take(text, &|| format!("header {shown}"));
+}
+
+fn is_identifier(text: &str) -> bool {
+    shape::is_uuid(text) || (text.len() <= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// A value with the word `Bearer` or the like before it says itself what it is.

@@ -23,3 +23,6 @@ pub use sighting::{
     Place, Positions, SIGHTINGS_MAX, Scheme, Sighting, sightings, without_credentials,
 };
 pub use words::WORDS_MAX;
+
+#[cfg(test)]
+mod tests;

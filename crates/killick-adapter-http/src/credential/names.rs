@@ -90,7 +90,7 @@ const KEY_ENDS: [&str; 14] = [
 
 /// Headers whose values may look random and are no credential. What stands in them is still compared
 /// with known credentials and known shapes.
-const FREE_HEADERS: [&str; 75] = [
+const FREE_HEADERS: [&str; 64] = [
     "access-control-request-headers",
     "access-control-request-method",
     "b3",
@@ -116,9 +116,6 @@ const FREE_HEADERS: [&str; 75] = [
     "last-event-id",
     "newrelic",
     "notion-version",
-    "openai-beta",
-    "openai-organization",
-    "openai-project",
     "origin",
     "pragma",
     "prefer",
@@ -130,7 +127,6 @@ const FREE_HEADERS: [&str; 75] = [
     "request-context",
     "request-id",
     "save-data",
-    "sentry-trace",
     "sforce-query-options",
     "surrogate-key",
     "te",
@@ -140,9 +136,6 @@ const FREE_HEADERS: [&str; 75] = [
     "user-agent",
     "want-content-digest",
     "want-digest",
-    "x-amz-content-sha256",
-    "x-amz-date",
-    "x-amz-user-agent",
     "x-amzn-trace-id",
     "x-app",
     "x-cache-key",
@@ -152,11 +145,7 @@ const FREE_HEADERS: [&str; 75] = [
     "x-continuation-token",
     "x-csrf-token",
     "x-correlation-id",
-    "x-goog-request-params",
     "x-idempotency-key",
-    "x-ms-continuation",
-    "x-ms-date",
-    "x-ms-version",
     "x-note",
     "x-partition-key",
     "x-request-id",
@@ -169,33 +158,45 @@ const FREE_HEADERS: [&str; 75] = [
 ];
 
 /// Beginnings of such headers.
-const FREE_BEGINS: [&str; 26] = [
+const FREE_BEGINS: [&str; 38] = [
     "accept",
     "amz-sdk-",
     "anthropic-",
     "apollo-",
     "apollographql-client-",
+    "cargo-",
     "content-",
+    "docker-",
     "git-",
     "graphql-",
+    "grpc-",
     "if-",
+    "linear-",
     "npm-",
+    "openai-",
+    "pacote-",
     "sec-",
-    "upload-",
+    "sentry-",
+    "stripe-",
     "tus-",
-    "x-amz-checksum-",
-    "x-amz-meta-",
-    "x-amz-sdk-",
+    "upload-",
+    "x-amz-",
     "x-apollo-",
     "x-b3-",
     "x-cargo-",
     "x-datadog-",
     "x-github-",
-    "x-goog-api-client",
-    "x-goog-meta-",
+    "x-gitlab-",
+    "x-goog-",
+    "x-honeycomb-trace",
+    "x-ms-",
     "x-npm-",
     "x-railway-",
+    "x-shopify-",
     "x-stainless-",
+    "x-terraform-",
+    "x-vercel-",
+    "yarn-",
 ];
 
 /// Ends of header names behind which an identifier stands.
@@ -367,7 +368,7 @@ pub(super) fn key_name(key: &str) -> Named {
 /// Says what a key of a query means. A query ends in logs and referrers, so a short signature or token in
 /// one is a bearer's proof more often than in a body.
 pub(super) fn query_key_name(key: &str) -> Named {
-    let often_is_nearly = ["token", "sig", "signature", "secret", "jwt", "auth"];
+    let often_is_nearly = ["token", "sig", "signature", "secret"];
     let nearly = key_components(key).any(|part| often_is_nearly.contains(&part.as_str()));
     key_name(key).max(if nearly { Named::Nearly } else { Named::No })
 }

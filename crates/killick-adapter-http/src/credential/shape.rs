@@ -118,7 +118,6 @@ const PREFIXES: [(&str, usize); 52] = [
     ("xapp-", 10),
     ("npm_", 20),
     ("pypi-", 20),
-    ("cio", 32),
     ("dop_v1_", 20),
     ("doo_v1_", 20),
     ("shpat_", 16),
@@ -144,45 +143,64 @@ const PREFIXES: [(&str, usize); 52] = [
     ("PMAK-", 20),
     ("dckr_pat_", 16),
     ("ksess_", 16),
+    ("ksur_", 16),
 ];
 
-/// Returns whether a text holds something in the shape of a known kind of credential.
-pub(super) fn known_shape(text: &str) -> Option<&str> {
-    text.split(|c: char| !is_token_char(c)).find_map(|word| {
+/// The longest run of characters in which a credential may begin in the middle; a longer one is data.
+const JOINED_CHARS_MAX: usize = 300;
+
+/// Returns everything in a text that has the shape of a known kind of credential.
+pub(super) fn known_shapes(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !is_token_char(c)).filter_map(|word| {
         // Too short for any of them, and most words are.
-        if word.len() < 14 {
+        if word.len() < SHAPE_CHARS_MIN {
             return None;
         }
+        let inner = word.match_indices(['-', '_', '.', '/', '+']);
         std::iter::once(0)
-            .chain(word.match_indices(['-', '_', '.', '/']).map(|(at, _)| at.saturating_add(1)))
+            .chain(inner.map(|(at, _)| at.saturating_add(1)))
+            .take(if word.len() <= JOINED_CHARS_MAX { usize::MAX } else { 1 })
             .filter_map(|at| word.get(at..))
             .find_map(shape_at_start)
     })
 }
+
+/// Returns the first thing in a text that has the shape of a known kind of credential.
+pub(super) fn known_shape(text: &str) -> Option<&str> {
+    known_shapes(text).next()
+}
+
+/// The fewest characters of a known kind of credential.
+const SHAPE_CHARS_MIN: usize = 14;
 
 const fn is_token_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+')
 }
 
 fn shape_at_start(word: &str) -> Option<&str> {
-    let prefixed = PREFIXES.iter().any(|(prefix, least)| {
-        word.strip_prefix(prefix).is_some_and(|rest| {
-            let run = rest
-                .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-                .next()
-                .unwrap_or_default();
-            run.len() >= *least && is_like_a_token_behind(prefix, run)
-        })
+    let run_of = |rest: &str| {
+        rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+            .unwrap_or(rest.len())
+    };
+    let prefixed = PREFIXES.iter().find_map(|(prefix, least)| {
+        let rest = word.strip_prefix(prefix)?;
+        let run = rest.get(..run_of(rest)).map(|run| run.trim_end_matches('.'))?;
+        let fits = run.len() >= *least && is_like_a_token_behind(prefix, run);
+        fits.then_some(prefix.len().saturating_add(run.len()))
     });
-    (prefixed || is_jwt(word)).then_some(word)
+    match prefixed {
+        Some(length) => word.get(..length),
+        None => word.get(..run_of(word)).filter(|word| is_jwt(word)),
+    }
 }
 
-// `npm_config_user_agent_of_mine` begins like a token and is words.
+// `npm_config_user_agent_2` begins like a token and is words.
 fn is_like_a_token_behind(prefix: &str, run: &str) -> bool {
     if matches!(prefix, "AKIA" | "ASIA") {
-        return run.bytes().take(16).all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        run.len() == 16 && run.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    } else {
+        !is_wordlike(run)
     }
-    run.bytes().any(|b| b.is_ascii_digit()) || (run.len() >= 24 && !is_wordlike(run))
 }
 
 /// Returns whether a word is a JSON Web Token: pieces of base64, the first of which is a header that
@@ -220,7 +238,8 @@ pub(super) fn is_no_credential(value: &str) -> bool {
             .is_some_and(|inner| !inner.contains(['{', '}', '<', '>']))
     };
     value.is_empty()
-        || value.bytes().all(|b| matches!(b, b'*' | b'.' | b'-' | b'x' | b'X'))
+        || value.chars().all(|c| matches!(c, '*' | '.' | '\u{2022}'))
+        || (value.len() >= 3 && value.bytes().all(|b| matches!(b, b'x' | b'X')))
         || ["true", "false", "null", "none", "undefined", "redacted", "[redacted]", "on", "off"]
             .iter()
             .any(|word| value.eq_ignore_ascii_case(word))
@@ -293,6 +312,7 @@ mod tests {
             "eyJvZmZzZXQiOjEwMH0",
             "sk_live_",
             "AKIAnotakeyatallreally",
+            "pypi-publish-action-v1-release-2024",
         ] {
             assert_eq!(known_shape(word), None, "{word}");
         }

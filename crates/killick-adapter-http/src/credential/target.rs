@@ -28,7 +28,7 @@ fn path(path: &str, out: &mut Collector<'_>) {
         address(path, &|| Place::UserInfo, out);
     }
     let text = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-    if let Some(found) = shape::known_shape(&text).or_else(|| bot_token(&text)) {
+    for found in shape::known_shapes(&text).chain(bot_token(&text)) {
         out.see(Place::UserInfo, found.as_bytes());
     }
     out.words.take(&text, &|| "path".to_owned());
@@ -58,7 +58,7 @@ fn query_piece(piece: &str, out: &mut Collector<'_>) {
     let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
     let (key, value) = (content::unescaped(key), content::unescaped(value));
     let shown = names::shown(&key);
-    if let Some(found) = shape::known_shape(&key) {
+    for found in shape::known_shapes(&key) {
         out.see(Place::Query(shown.clone()), found.as_bytes());
     }
     out.words.take(&key, &|| "query".to_owned());
@@ -66,11 +66,7 @@ fn query_piece(piece: &str, out: &mut Collector<'_>) {
         out.see(Place::Query(shown), value.as_bytes());
         return;
     }
-    if let Some(found) = shape::known_shape(&value) {
-        out.see(Place::Query(shown.clone()), found.as_bytes());
-    } else {
-        content::query_value(&key, &shown, &value, out);
-    }
+    content::query_value(&key, &shown, &value, out);
     if value.contains("://") {
         address(&value, &|| Place::Query(shown.clone()), out);
     }
@@ -99,8 +95,8 @@ pub(super) fn address(text: &str, place: &dyn Fn() -> Place, out: &mut Collector
     if let Some((info, _)) = authority.rsplit_once('@') {
         user_info(info, place, out);
     }
-    let query = rest.split_once('?').map_or("", |(_, query)| query);
-    for piece in query.split(['&', ';', '#']) {
+    let query = rest.split_once(['?', '#']).map_or("", |(_, query)| query);
+    for piece in query.split(['&', ';', '#', '?']) {
         let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
         let (key, value) = (content::unescaped(key), content::unescaped(value));
         if is_credential(&key, &value, out) {
@@ -124,10 +120,12 @@ fn user_info(info: &str, place: &dyn Fn() -> Place, out: &mut Collector<'_>) {
 /// Returns a query without the pieces in which a credential stands; all else as it was written.
 pub(super) fn query_without(query: &str, out: &mut Collector<'_>) -> Option<String> {
     let mut kept = String::new();
+    let mut all = true;
     for (separator, piece) in pieces(query) {
         let before = out.positions_seen();
         query_piece(piece, out);
         if out.positions_seen() > before {
+            all = false;
             continue;
         }
         if !kept.is_empty() {
@@ -135,5 +133,5 @@ pub(super) fn query_without(query: &str, out: &mut Collector<'_>) -> Option<Stri
         }
         kept.push_str(piece);
     }
-    if kept.is_empty() && !query.is_empty() { None } else { Some(kept) }
+    if all { Some(query.to_owned()) } else { Some(kept).filter(|kept| !kept.is_empty()) }
 }
