@@ -26,9 +26,6 @@ pub enum JournalError {
         /// How long was waited, in milliseconds.
         wait_ms: u64,
     },
-    /// More waits to be written than the journal holds.
-    #[error("more entries wait to be recorded than the journal holds; nothing was sent")]
-    Busy,
     /// Entries are not published for so long that no more can be held.
     #[error("the record cannot be published ({0}); nothing is recorded or sent until it can")]
     Unpublished(Arc<str>),

@@ -3,12 +3,25 @@
 use std::io;
 
 use super::frame::{self, Check, Frame};
-use super::fs::{self, JournalFile, JournalFs};
+use super::fs::{self, FILE_BYTES_MAX, JournalFile, JournalFs};
+use super::queue::QUEUE_BYTES_MAX;
+use super::tail::TAIL_BYTES_MAX;
 
 /// The file of the head.
 pub(super) const HEAD_FILE: &str = "head";
 /// Space set aside at a time beyond what is needed at once.
 const ROOM_STEP_BYTES: u64 = 4 << 20;
+
+/// Entries in full bundles that the head may still hold before it is begun anew.
+const HEAD_SEALED_MAX: u64 = 1_024;
+/// Bytes of a head that is begun anew as soon as it holds any entry in a full bundle.
+const HEAD_SEALED_BYTES_MAX: u64 = 32 << 20;
+
+// A head must be readable as a whole when it is opened again, whatever was in memory and in the queue.
+const _: () = assert!(
+    HEAD_SEALED_BYTES_MAX + TAIL_BYTES_MAX as u64 + QUEUE_BYTES_MAX < FILE_BYTES_MAX,
+    "the longest head can be read"
+);
 
 const SCRATCH: &str = "tmp/head";
 
@@ -102,6 +115,13 @@ impl HeadFile {
     /// Returns the first entry in the file.
     pub(super) const fn start(&self) -> u64 {
         self.start
+    }
+
+    /// Says whether enough could be left behind to be worth beginning the file anew at an entry.
+    pub(super) const fn is_worth_beginning_at(&self, start: u64) -> bool {
+        start > self.start
+            && (start.saturating_sub(self.start) >= HEAD_SEALED_MAX
+                || self.position >= HEAD_SEALED_BYTES_MAX)
     }
 
     /// Returns the entry that is written next.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use killick_tlog::checkpoint::{CHECKPOINT_FILE, Checkpoint};
 use killick_tlog::growth::Growth;
 use killick_tlog::tile::{TILE_FOLDER, Tile, TileNodes};
-use killick_tlog::{Hash, SigningKey, VerifyingKey};
+use killick_tlog::{Entry, Hash, Header, Kind, SigningKey, VerifyingKey};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 
@@ -199,6 +199,7 @@ fn start(
         live: broadcast::channel(SUBSCRIBER_LAG_ENTRIES_MAX).0,
         fs,
     });
+    check(&shared)?;
     let failed = |error: io::Error| JournalError::Failed(error.to_string().into());
     let witnesses = Witnesses::start(options.sinks).map_err(failed)?;
     let offered = witnesses.offered();
@@ -220,6 +221,23 @@ fn start(
     };
     let threads = Mutex::new(Some(Threads { writer, publisher, _lock: lock }));
     Ok(Journal { inner: Arc::new(Inner { shared, offered, threads }) })
+}
+
+/// Refuses what every later append would stumble over: a name that no entry can hold, another master key.
+fn check(shared: &Shared) -> Result<(), JournalError> {
+    let entry = Entry {
+        tenant: shared.tenant.clone(),
+        node: shared.node.clone(),
+        time_unix_ms: 0,
+        header: Header::new(Kind::Start),
+        details_commitment: None,
+    };
+    entry.encode()?;
+    match shared.keys.of_session("") {
+        // A full disk can still be read.
+        Ok(_) | Err(JournalError::Full) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn of_write(error: WriteError) -> JournalError {

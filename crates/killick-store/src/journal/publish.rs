@@ -8,7 +8,7 @@ use killick_tlog::checkpoint::{CHECKPOINT_FILE, Checkpoint};
 use killick_tlog::growth::{Filled, Growth};
 use killick_tlog::tile::{Content, TILE_WIDTH, Tile, index_path};
 use killick_tlog::{Hash, SigningKey};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Shared;
 use super::error::JournalError;
@@ -19,8 +19,6 @@ use super::tail::Kept;
 
 /// The folder of encrypted details.
 pub(super) const DETAILS_FOLDER: &str = "details";
-/// Entries in full bundles that the head may still hold before it is shortened.
-const HEAD_SEALED_MAX: u64 = 1_024;
 
 const SCRATCH: &str = "tmp/publish";
 
@@ -28,6 +26,8 @@ const SCRATCH: &str = "tmp/publish";
 pub(super) struct Publication {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// Held while bundles and tiles are written, and by a verifier who must not see them change.
+    files: Mutex<()>,
 }
 
 struct Inner {
@@ -50,7 +50,12 @@ impl Publication {
             is_closing: false,
             failure: None,
         };
-        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+        Self { inner: Mutex::new(inner), changed: Condvar::new(), files: Mutex::new(()) }
+    }
+
+    /// Keeps bundles and tiles as they are until the guard is dropped.
+    pub(super) fn hold_still(&self) -> MutexGuard<'_, ()> {
+        self.files.lock()
     }
 
     pub(super) fn published(&self) -> u64 {
@@ -123,7 +128,10 @@ impl Publisher {
     pub(super) fn run(mut self) {
         loop {
             let is_last = self.shared.publish.wait(self.interval);
+            let shared = Arc::clone(&self.shared);
+            let still = shared.publish.hold_still();
             let outcome = self.publish();
+            drop(still);
             self.report(outcome);
             if is_last {
                 return;
@@ -153,7 +161,7 @@ impl Publisher {
         if !is_over {
             self.shared.queue.set_unpublished(None);
         }
-        if sealed.saturating_sub(head_start) >= HEAD_SEALED_MAX {
+        if sealed > head_start {
             self.shared.queue.begin_head_at(sealed);
         }
     }

@@ -39,7 +39,6 @@ impl From<JournalError> for RecordError {
             JournalError::Quota { per_minute_max, .. } => Self::Quota { per_minute_max },
             JournalError::Failed(_)
             | JournalError::Slow { .. }
-            | JournalError::Busy
             | JournalError::Unpublished(_)
             | JournalError::Entry(_)
             | JournalError::DetailsTooLong { .. }

@@ -164,6 +164,9 @@ impl Writer {
 
     /// Begins the head at an entry: all before it is in full bundles.
     fn begin_head(&mut self, start: u64) {
+        if !self.head.is_worth_beginning_at(start) {
+            return;
+        }
         let tail = self.shared.tail.read();
         if start < tail.start() || start > self.head.next() {
             return;

@@ -264,3 +264,61 @@ fn a_directory_that_keeps_more_than_the_record_has_refuses_and_says_so() {
     assert!(refused.to_string().contains("rolled back"));
     sink.publish(&note(6), 6).unwrap();
 }
+
+#[test]
+fn an_open_journal_verifies_while_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let journal = Journal::open(folder.path(), options()).unwrap();
+        let writing = journal.clone();
+        let writer = tokio::spawn(async move {
+            for number in 0..2_000 {
+                let new = entry(&format!("c-{number}"), "s");
+                writing.append(new, Durability::Bounded).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        for _ in 0..5 {
+            let open = journal.clone();
+            let report = tokio::task::spawn_blocking(move || {
+                let keys = [signing_key(1).public().clone()];
+                open.verify(Against { keys: &keys, origin: Some(ORIGIN), published: &[] })
+            })
+            .await
+            .unwrap();
+            assert!(report.is_sound(), "{report}");
+        }
+        writer.await.unwrap();
+    });
+}
+
+#[test]
+fn a_draft_of_the_gate_becomes_an_entry_with_all_it_says() {
+    use killick_gate::ports::Record;
+    use killick_model::record::{Draft, Kind as DraftKind};
+
+    let fs = SimFs::default();
+    run(async {
+        let journal = Journal::open_on(Arc::new(fs), options()).unwrap();
+        let record: &dyn Record = &journal;
+        let mut draft = Draft::new(DraftKind::Approval);
+        draft.by = Some("local:alice".into());
+        draft.verdict = Some("permit".into());
+        draft.objects = Some(2);
+        let draft = draft.with_details(serde_json::json!({ "reason": "asked" }));
+        let receipt = record.append(draft, Durability::Durable).await.unwrap();
+        let reservation = record.reserve().unwrap();
+        let mut outcome = Draft::new(DraftKind::Outcome);
+        outcome.outcome = Some("unknown".into());
+        reservation.settle(outcome);
+        journal.close().await;
+        let stored = journal.read(receipt.index).unwrap();
+        let header = &stored.entry.header;
+        assert_eq!((header.kind, header.objects), (Kind::Approval, Some(2)));
+        assert_eq!(header.by.as_deref(), Some("local:alice"));
+        assert_eq!(stored.details, Details::Known(serde_json::json!({ "reason": "asked" })));
+        let stored = journal.read(receipt.index + 1).unwrap();
+        assert_eq!(stored.entry.header.outcome.as_deref(), Some("unknown"));
+        assert_eq!(stored.details, Details::Absent);
+    });
+}

@@ -107,6 +107,49 @@ fn many_callers_at_once_are_all_recorded_in_groups() {
     });
 }
 
+#[test]
+fn entries_that_cannot_be_published_are_not_taken_for_ever_while_outcomes_are() {
+    let fs = SimFs::default();
+    run(async {
+        let journal = Journal::open_on(Arc::new(fs), options()).unwrap();
+        journal.append(entry("c", "s"), Durability::Durable).await.unwrap();
+        let queue = &journal.inner.shared.queue;
+        let reservation = journal.reserve().unwrap();
+        // The publisher takes it back as soon as it succeeds: it is kept from that.
+        let still = journal.inner.shared.publish.hold_still();
+        queue.set_unpublished(Some("no such folder".into()));
+        for durability in [Durability::Durable, Durability::Bounded] {
+            let refused = journal.append(entry("c", "s"), durability).await;
+            assert!(matches!(refused, Err(JournalError::Unpublished(_))));
+        }
+        assert!(matches!(journal.reserve(), Err(JournalError::Unpublished(_))));
+        reservation.settle(NewEntry::new(Kind::Outcome)).unwrap();
+        drop(still);
+        journal.publish().await.unwrap();
+        for _ in 0..1_000 {
+            if journal.append(entry("c", "s"), Durability::Durable).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(journal.len(), 3);
+    });
+}
+
+#[test]
+fn a_journal_that_could_record_nothing_is_not_opened() {
+    let fs = SimFs::default();
+    run(async {
+        Journal::open_on(Arc::new(fs.clone()), options()).unwrap().close().await;
+        let no_name = JournalOptions { tenant: "a\nb".into(), ..options() };
+        let refused = Journal::open_on(Arc::new(fs.clone()), no_name);
+        assert!(matches!(refused, Err(JournalError::Entry(_))));
+        let wrong_key = JournalOptions { master_key: Zeroizing::new([1; 32]), ..options() };
+        let refused = Journal::open_on(Arc::new(fs), wrong_key);
+        assert!(matches!(refused, Err(JournalError::Key)));
+    });
+}
+
 /// A disk whose syncs take as long as they are told to.
 struct Stalled {
     fs: SimFs,
