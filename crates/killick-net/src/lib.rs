@@ -2,7 +2,7 @@
 //!
 //! [`Net`] lends streams to the gate: out to an upstream for a recorded call, and in from a client
 //! whose TLS the gateway ends with a certificate of its own [`Ca`]. [`listen_tcp`] and
-//! [`listen_admin`] are the two doors that the process has.
+//! [`listen_admin`] are the two doors that the process has. [`webhook`] posts the gateway's own notes.
 
 mod address;
 mod ca;
@@ -15,6 +15,7 @@ mod host;
 mod intercept;
 mod leaves;
 mod net;
+mod post;
 mod resolver;
 mod trust;
 
@@ -29,4 +30,8 @@ pub use host::{HOST_BYTES_MAX, HostError, HostKind, LABEL_BYTES_MAX, parse_host}
 pub use intercept::HANDSHAKE_SECONDS_MAX;
 pub use leaves::{LEAF_CACHE_MAX, LEAF_RENEW_HOURS_MIN};
 pub use net::{Net, NetError, NetOptions};
+pub use post::{
+    POST_BODY_BYTES_MAX, POST_SECONDS_MAX, WEBHOOK_ADDRESS_BYTES_MAX, Webhook, WebhookError,
+    webhook,
+};
 pub use resolver::{Resolver, SystemResolver};
