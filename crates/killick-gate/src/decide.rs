@@ -5,7 +5,7 @@ use std::sync::Arc;
 use killick_model::record::{Draft, Kind};
 use killick_model::request::{Pending, PendingState};
 use killick_model::{
-    Action, CallId, Code, Means, ObjectFacts, Obligation, PendingId, Refusal, Survivable,
+    Action, CallId, Code, Effect, Means, ObjectFacts, Obligation, PendingId, Refusal, Survivable,
 };
 use killick_policy::Verdict as Said;
 use killick_policy::{Approved, CallCase, Needs, Pdp, Ruling, Standing};
@@ -89,6 +89,10 @@ impl Gate {
                     call,
                     Stamp { call: id, lifeline, entry },
                 )))
+            }
+            // Parking is on the record already, under this call.
+            Err(parked) if parked.code == Code::Pending && parked.call.is_some() => {
+                Verdict::Refuse(Box::new(parked))
             }
             Err(refusal) => {
                 let refusal = refusal.with_call(id);
@@ -367,7 +371,7 @@ impl Gate {
         self.on_store(move |store| store.pending_add(&kept, &canonical))
             .await
             .map_err(|error| store_refusal(&error))?;
-        Ok(pending_refusal(&pending))
+        Ok(pending_refusal(&pending).with_call(id.clone()))
     }
 
     /// Asks the decision point about every part and object.
@@ -437,7 +441,9 @@ impl Gate {
         entry.call = Some(id.clone());
         entry.upstream = Some(call.upstream().clone());
         entry.verdict = Some("permit".into());
-        entry.environment = environments(&asked.facts);
+        // A plain read is not looked up, so nothing is said of where it goes.
+        let looked_up = call.action().effect() != Effect::READ;
+        entry.environment = looked_up.then(|| environments(&asked.facts)).flatten();
         entry.policies.clone_from(&grounds.ruling.policies);
         entry.details = serde_json::json!({
             "digest": call.digest(),

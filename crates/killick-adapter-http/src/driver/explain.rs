@@ -45,7 +45,7 @@ impl Explainer<'_> {
         }
         let id = line.get("id").cloned().unwrap_or_default();
         let view = match written::read(line) {
-            Ok(view) => view,
+            Ok(view) => with_placeholder(view),
             Err(because) => {
                 return Some(explain_refused(id, &Refusal::new(Code::AmbiguousBody, because)));
             }
@@ -129,6 +129,12 @@ impl Explainer<'_> {
                 production_waiver: self.assume.production_waiver,
             },
         );
+        if upstream.is_none() && pack.is_none() {
+            explanation.decision = Verdict::Deny;
+            explanation.obligations.clear();
+            explanation.reason =
+                format!("{}: `{}` is not declared", Code::UndeclaredUpstream, view.host);
+        }
         if let Some(message) = &judged.invalid {
             explanation.decision = Verdict::Deny;
             explanation.reason = format!("invalid-document: {message}");
@@ -138,7 +144,22 @@ impl Explainer<'_> {
 }
 
 /// The word that stands in a written call for a placeholder of the gateway's own.
-const BROKERED: &[u8] = b"{{BROKERED}}";
+const BROKERED: &str = "{{BROKERED}}";
+
+/// What it is replaced with, in letters that an authorization header may hold (RFC 9110, token68).
+const PLACEHOLDER: &str = "killick-placeholder";
+
+fn with_placeholder(mut view: RequestView) -> RequestView {
+    for (_, value) in &mut view.headers {
+        if let Ok(text) = std::str::from_utf8(value)
+            && text.contains(BROKERED)
+        {
+            *value = text.replace(BROKERED, PLACEHOLDER).into_bytes();
+        }
+    }
+    view.query = view.query.map(|query| query.replace(BROKERED, PLACEHOLDER));
+    view
+}
 
 /// What a written call may carry: the word for a placeholder; everything else is nobody's.
 struct Placeholders;
@@ -146,7 +167,9 @@ struct Placeholders;
 impl Recognise for Placeholders {
     fn recognise(&self, bytes: &[u8]) -> Recognised {
         match CredentialName::parse("brokered") {
-            Ok(credential) if bytes == BROKERED => Recognised::IssuedHere { credential },
+            Ok(credential) if bytes == PLACEHOLDER.as_bytes() => {
+                Recognised::IssuedHere { credential }
+            }
             Ok(_) | Err(_) => Recognised::Unknown,
         }
     }
