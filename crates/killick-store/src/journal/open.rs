@@ -205,8 +205,9 @@ fn start(
     let offered = witnesses.offered();
     let key: SigningKey = options.signing_key;
     let interval = options.checkpoint_interval;
-    let publisher =
+    let mut publisher =
         Publisher { shared: Arc::clone(&shared), key, interval, growth, has_checkpoint, witnesses };
+    publisher.publish_first()?;
     let writer = Writer { shared: Arc::clone(&shared), head, closing_tries: 0 };
     let thread = |name: &str| std::thread::Builder::new().name(name.into());
     let writer = thread("journal-writer").spawn(move || writer.run()).map_err(failed)?;

@@ -125,6 +125,21 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
+    /// Publishes a log that has no checkpoint yet, so that one is never without from here on.
+    pub(super) fn publish_first(&mut self) -> Result<(), JournalError> {
+        if self.has_checkpoint {
+            return Ok(());
+        }
+        match self.publish() {
+            // A full disk can still be read, and publishing is tried again.
+            Err(error) if !fs::is_full(&error) => Err(JournalError::of_write(&error)),
+            outcome => {
+                self.report(outcome);
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn run(mut self) {
         loop {
             let is_last = self.shared.publish.wait(self.interval);
