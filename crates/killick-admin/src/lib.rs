@@ -13,5 +13,8 @@ pub mod protocol;
 pub mod secret;
 pub mod serve;
 
+#[cfg(test)]
+mod stage;
+
 pub use administration::{Administration, AdministrationParts, Caller};
 pub use serve::{ServeOptions, serve};

@@ -196,3 +196,6 @@ fn json_response(status: StatusCode, value: &impl Serialize) -> Response<Full<By
         .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
+
+#[cfg(test)]
+mod tests;

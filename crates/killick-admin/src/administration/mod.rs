@@ -11,6 +11,9 @@ mod standing_yes;
 mod status;
 mod upstreams;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use killick_gate::Gate;

@@ -7,7 +7,7 @@ use killick_gate::{Blocking as _, ids};
 use killick_model::admin::{Session, Standing};
 use killick_model::principal::Principal;
 use killick_model::record::{Draft, Kind};
-use killick_model::{Scope, SessionId, UnixMillis};
+use killick_model::{Code, Refusal, Scope, SessionId, UnixMillis};
 use serde_json::json;
 
 use super::{Acting, Administration, Answered, done, off_loop, plain_text};
@@ -21,15 +21,15 @@ const SCOPE_OBJECT_BYTES_MAX: usize = 600;
 
 impl Administration {
     pub(super) async fn session_open(&self, by: &Acting<'_>, ask: SessionAsk) -> Answered {
-        let session = self.session_asked(ask).await?;
-        let principal = &session.principal;
-        let entry = Draft::new(Kind::Session).of_principal(principal);
-        let details = json!({ "session": session });
-        self.on_record_as(by, entry, "session open", details).await?;
-        let token = ids::session_token().map_err(|error| no_randomness(&error))?;
-        let hash = ids::token_hash(token.as_bytes());
-        let kept = session.clone();
-        self.parts.gate.on_store(move |store| store.session_add(&kept, &hash)).await?;
+        let principal = self.principal_asked(ask).await?;
+        // The gate puts it on the record, keeps it, then lets it in.
+        let opened = self
+            .parts
+            .gate
+            .open_session(principal, Some(by.caller.owner.to_string()))
+            .await
+            .map_err(|refusal| not_opened(&refusal))?;
+        let principal = &opened.session.principal;
         let vault = Arc::clone(&self.parts.vault);
         let id = principal.session.clone();
         let minted = off_loop(move || Ok(vault.mint_surrogates(&id)?)).await;
@@ -41,7 +41,6 @@ impl Administration {
                 return Err(error);
             }
         };
-        self.parts.gate.sessions().admit(&session, hash, self.parts.gate.standings());
         let mut shown = Vec::new();
         for surrogate in surrogates {
             let upstreams = principal.scope.upstreams.as_ref();
@@ -50,16 +49,16 @@ impl Administration {
             }
         }
         Ok(Reply::SessionOpened(Box::new(SessionOpened {
-            session,
-            token: Secret::from(token),
+            session: opened.session,
+            token: Secret::from(opened.token),
             surrogates: shown,
             gateway: self.parts.gateway.clone(),
             ca_bundle: self.parts.ca_bundle.clone(),
         })))
     }
 
-    /// Checks what was asked for and makes the session of it.
-    async fn session_asked(&self, ask: SessionAsk) -> Result<Session, AdminError> {
+    /// Checks what was asked for and says who the session will be.
+    async fn principal_asked(&self, ask: SessionAsk) -> Result<Principal, AdminError> {
         plain_text("the task", &ask.task, Principal::TASK_BYTES_MAX)?;
         let bounds = SessionAsk::TTL_MILLIS_MIN..=SessionAsk::TTL_MILLIS_MAX;
         if !bounds.contains(&ask.ttl_millis) {
@@ -82,21 +81,17 @@ impl Administration {
         }
         let now = self.parts.gate.now();
         let id = ids::session_id().map_err(|error| no_randomness(&error))?;
-        Ok(Session {
-            principal: Principal {
-                session: id.clone(),
-                chain: vec![id],
-                agent: agent.name,
-                groups: agent.groups,
-                owner: agent.owner,
-                environment: ask.environment,
-                task: ask.task,
-                scope: ask.scope,
-                expires: now.plus_millis(ask.ttl_millis),
-                fence: ask.fence,
-            },
-            opened: now,
-            closed: None,
+        Ok(Principal {
+            session: id.clone(),
+            chain: vec![id],
+            agent: agent.name,
+            groups: agent.groups,
+            owner: agent.owner,
+            environment: ask.environment,
+            task: ask.task,
+            scope: ask.scope,
+            expires: now.plus_millis(ask.ttl_millis),
+            fence: ask.fence,
         })
     }
 
@@ -227,6 +222,18 @@ impl Administration {
 
 pub(super) fn is_open(session: &Session, now: UnixMillis) -> bool {
     session.closed.is_none() && session.principal.expires > now
+}
+
+/// Says why the gate opened no session; whatever the reason, nothing was opened.
+fn not_opened(refusal: &Refusal) -> AdminError {
+    let (code, next) = if refusal.code == Code::TooMany {
+        (AdminCode::Limit, "close what is no longer needed: `killick session list`")
+    } else if refusal.code == Code::RecordUnavailable {
+        (AdminCode::RecordUnavailable, "make room on the disk, then run `killick doctor`")
+    } else {
+        (AdminCode::StoreUnavailable, "run `killick doctor`")
+    };
+    AdminError::new(code, format!("{}; no session was opened", refusal.because), next)
 }
 
 pub(super) fn no_randomness(error: &ids::NoRandomness) -> AdminError {

@@ -74,6 +74,15 @@ impl Administration {
                 "name them with --host, or name a --pack that knows them",
             ));
         }
+        if hosts.iter().any(|host| host.contains('*')) {
+            return Err(AdminError::invalid(
+                format!(
+                    "the hosts are patterns ({}), and an upstream has exact ones",
+                    hosts.join(", ")
+                ),
+                "name your own with --host, beside --pack",
+            ));
+        }
         let hosts = hosts.iter().map(|host| exact_host(host)).collect::<Result<Vec<_>, _>>()?;
         if let Some(dial) = &ask.dial
             && dial.parse::<SocketAddr>().is_err()
