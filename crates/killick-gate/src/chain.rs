@@ -150,6 +150,7 @@ impl InFlight {
     }
 
     /// Settles as never sent and returns the refusal for the agent.
+    #[must_use]
     pub fn refuse(self, refusal: Refusal) -> Refusal {
         let code: Code = refusal.code;
         self.settle(Outcome::NotSent { code });

@@ -61,11 +61,11 @@ impl FactsCache {
 /// Lays a human's declaration over what was found. A declaration never makes a found production milder:
 /// it speaks for upstreams whose objects have no environment of their own.
 pub(crate) fn with_declaration(mut facts: ObjectFacts, upstream: &Upstream) -> ObjectFacts {
-    if let Some(tier) = upstream.declared {
-        if facts.environment.tier() == killick_model::Tier::Unknown {
-            facts.environment = Environment::declared(tier);
-            facts.resolved = true;
-        }
+    if let Some(tier) = upstream.declared
+        && facts.environment.tier() == killick_model::Tier::Unknown
+    {
+        facts.environment = Environment::declared(tier);
+        facts.resolved = true;
     }
     facts
 }

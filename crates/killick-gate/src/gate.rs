@@ -332,10 +332,13 @@ impl Gate {
         if refusal.call.is_none() {
             refusal.call = fresh_call().ok();
         }
-        let mut entry = Draft::new(match refusal.code {
-            Code::ForeignCredential | Code::MisplacedSurrogate => Kind::Foreign,
-            Code::Pending => Kind::Pending,
-            _ => Kind::Refusal,
+        let foreign = matches!(refusal.code, Code::ForeignCredential | Code::MisplacedSurrogate);
+        let mut entry = Draft::new(if foreign {
+            Kind::Foreign
+        } else if refusal.code == Code::Pending {
+            Kind::Pending
+        } else {
+            Kind::Refusal
         });
         if let Some(live) = live {
             entry = entry.of_principal(&live.principal);
@@ -345,14 +348,14 @@ impl Gate {
         }
         entry.call.clone_from(&refusal.call);
         entry.code = Some(refusal.code);
-        entry.verdict = Some(
-            match refusal.code {
-                Code::ApprovalNeeded => "requestable",
-                Code::Pending => "pending",
-                _ => "deny",
-            }
-            .into(),
-        );
+        let verdict = if refusal.code == Code::ApprovalNeeded {
+            "requestable"
+        } else if refusal.code == Code::Pending {
+            "pending"
+        } else {
+            "deny"
+        };
+        entry.verdict = Some(verdict.into());
         entry.details = serde_json::json!({ "refusal": refusal, "found": details });
         if let Err(error) = self.record.append(entry, Durability::Bounded).await {
             tracing::warn!(%error, code = %refusal.code, "a refusal could not be recorded");
@@ -374,10 +377,8 @@ pub(crate) fn fresh_call() -> Result<CallId, Refusal> {
 }
 
 pub(crate) fn stopped(code: Code, call: &CallId) -> Refusal {
-    let because = match code {
-        Code::SessionEnded => "the session has ended",
-        _ => "the agent is frozen",
-    };
+    let ended = code == Code::SessionEnded;
+    let because = if ended { "the session has ended" } else { "the agent is frozen" };
     Refusal::new(code, because).with_call(call.clone())
 }
 

@@ -14,7 +14,7 @@ pub struct NoRandomness;
 fn hex<const N: usize>(prefix: &str) -> Result<Zeroizing<String>, NoRandomness> {
     let mut bytes = Zeroizing::new([0_u8; N]);
     getrandom::fill(bytes.as_mut_slice()).map_err(|_| NoRandomness)?;
-    let mut text = Zeroizing::new(String::with_capacity(prefix.len() + 2 * N));
+    let mut text = Zeroizing::new(String::with_capacity(128));
     text.push_str(prefix);
     for byte in bytes.iter() {
         for nibble in [byte >> 4, byte & 15] {

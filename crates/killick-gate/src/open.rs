@@ -139,8 +139,9 @@ impl Gate {
         entry.details = serde_json::json!({ "session": id, "with": gone });
         self.note(entry).await.map_err(|error| StoreError::Failed(error.to_string()))?;
         let at = self.now();
-        for session in gone.iter().chain(std::iter::once(id)).cloned() {
-            self.standings().end_session(&session);
+        for session in gone.iter().chain(std::iter::once(id)) {
+            self.standings().end_session(session);
+            let session = session.clone();
             self.on_store(move |store| store.session_close(&session, at)).await?;
         }
         Ok(gone)

@@ -138,12 +138,11 @@ impl Deferrals {
         let (state, word) = match sent {
             Ok(Outcome::Answered { failed: false, .. }) => (PendingState::Sent, "sent"),
             Ok(Outcome::Answered { failed: true, .. }) => (PendingState::Sent, "failed"),
-            Ok(Outcome::NotSent { .. }) => (PendingState::Refused, "refused"),
             Ok(Outcome::Unknown | Outcome::Cut) => (PendingState::Unknown, "unknown"),
             Err(refusal) if refusal.code == Code::UpstreamUnreachable => {
                 (PendingState::Unknown, "unknown")
             }
-            Err(_) => (PendingState::Refused, "refused"),
+            Ok(Outcome::NotSent { .. }) | Err(_) => (PendingState::Refused, "refused"),
         };
         self.note(pending, word, sent.as_ref().err()).await?;
         self.shift(&pending.id, PendingState::Sending, state).await?;

@@ -268,10 +268,12 @@ pub(super) fn authenticate(
         return Err(Refusal::new(Code::NoSession, "the request names no session"));
     };
     adapter.gate.sessions().authenticate(token, adapter.gate.now()).map_err(|code| {
-        let because = match code {
-            Code::SessionEnded => "the session has ended",
-            Code::Frozen => "the agent is frozen",
-            _ => "the session is not known",
+        let because = if code == Code::SessionEnded {
+            "the session has ended"
+        } else if code == Code::Frozen {
+            "the agent is frozen"
+        } else {
+            "the session is not known"
         };
         Refusal::new(code, because)
     })

@@ -147,7 +147,7 @@ impl HeadGate {
     /// Takes exactly CR LF. After the last chunk anything else would be a trailer.
     fn pull_blank(&mut self, after: At) -> Result<Option<Bytes>, Violation> {
         match self.pending.get(..2.min(self.pending.len())) {
-            Some([]) | Some([b'\r']) | None => Ok(None),
+            Some([] | [b'\r']) | None => Ok(None),
             Some([b'\r', b'\n']) => {
                 self.at = after;
                 Ok(self.take(2))

@@ -93,8 +93,9 @@ impl PointTaking {
         let step = match (&self.state, self.pack.points.get(&self.name)) {
             (State::Failed(because), _) => return PointStep::Failed { because: because.clone() },
             (_, None) => None,
-            (State::ListBefore, Some(point)) => self.list(point).map(PointStep::Read),
-            (State::Look { polls: 0, .. }, Some(point)) => self.list(point).map(PointStep::Read),
+            (State::ListBefore | State::Look { polls: 0, .. }, Some(point)) => {
+                self.list(point).map(PointStep::Read)
+            }
             (State::Look { .. }, Some(point)) => self.list(point).map(PointStep::ReadLater),
             (State::Make { .. }, Some(point)) => {
                 self.left
