@@ -78,9 +78,10 @@ pub fn classify(sightings: &[Sighting], known: &dyn Recognise) -> CredentialVerd
 }
 
 fn basic_user(seen: &Sighting) -> Option<&str> {
-    match &seen.place {
-        Place::Authorization { header, scheme: Scheme::BasicUser } => Some(header),
-        _ => None,
+    if let Place::Authorization { header, scheme: Scheme::BasicUser } = &seen.place {
+        Some(header)
+    } else {
+        None
     }
 }
 
@@ -207,6 +208,5 @@ impl Findings {
 }
 
 fn is_like_a_credential(user: &[u8]) -> bool {
-    std::str::from_utf8(user)
-        .map_or(true, |user| shape::known_shape(user).is_some() || shape::looks_random(user))
+    shape::is_telling(user) || std::str::from_utf8(user).is_err()
 }

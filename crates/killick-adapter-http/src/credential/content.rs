@@ -60,15 +60,19 @@ pub(super) fn body(request: &RequestView, out: &mut Collector<'_>) {
     let text = String::from_utf8_lossy(&decoded);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut walk = Walk::new(out, Site::Body);
+    // What begins like JSON is read as JSON, whatever it says it is.
+    let begins_like_json = text.trim_start().starts_with(['{', '[', '"']);
+    if begins_like_json && walk.json(text) {
+        return;
+    }
+    if begins_like_json {
+        walk.literals(text, Manner::NearlyJson);
+    }
     match ContentType::of(request) {
         ContentType::Form => walk.form(text),
         ContentType::Multipart => walk.multipart(text),
         ContentType::Graphql => walk.graphql(text),
-        ContentType::Json => {
-            if !walk.json(text) {
-                walk.nearly_json(text);
-            }
-        }
+        ContentType::Json => walk.nearly_json(text),
         ContentType::Unsaid | ContentType::Text | ContentType::Other => walk.anything(text),
     }
 }
@@ -144,7 +148,7 @@ impl<'w, 'p> Walk<'w, 'p> {
         if value.trim_start().starts_with(['{', '[', '"']) && self.json(value) {
             // It was JSON, and not a document that begins with a brace.
         } else if document && document::looks_like_graphql(value) {
-            self.graphql_literals(value, Manner::Graphql);
+            self.literals(value, Manner::Graphql);
         }
         self.texts = self.texts.saturating_sub(1);
     }
@@ -170,15 +174,15 @@ impl<'w, 'p> Walk<'w, 'p> {
 
     fn nearly_json(&mut self, text: &str) {
         self.plain(text);
-        self.graphql_literals(text, Manner::NearlyJson);
+        self.literals(text, Manner::NearlyJson);
     }
 
     fn graphql(&mut self, text: &str) {
         self.plain(text);
-        self.graphql_literals(text, Manner::Graphql);
+        self.literals(text, Manner::Graphql);
     }
 
-    fn graphql_literals(&mut self, text: &str, manner: Manner) {
+    fn literals(&mut self, text: &str, manner: Manner) {
         for literal in document::literals(text, manner) {
             let own = names::is_own_key(&self.out.positions.body, &literal.name);
             let step = if literal.name.is_empty() { "literal" } else { &literal.name };
@@ -209,7 +213,7 @@ impl<'w, 'p> Walk<'w, 'p> {
     fn multipart(&mut self, text: &str) {
         let boundary = text.lines().find(|line| line.starts_with("--")).map(str::trim_end);
         let Some(boundary) = boundary.filter(|boundary| boundary.len() > 2) else {
-            return self.plain(text);
+            return self.form(text);
         };
         for part in text.split(boundary) {
             let (head, content) = part
@@ -228,21 +232,11 @@ impl<'w, 'p> Walk<'w, 'p> {
 
     /// Looks at a text of which nothing is known.
     fn anything(&mut self, text: &str) {
-        if text.trim_start().starts_with(['{', '[', '"']) {
-            let json = self.json(text);
-            if !json {
-                self.nearly_json(text);
-            }
-            if json || !document::looks_like_graphql(text) {
-                return;
-            }
-        }
         if document::looks_like_graphql(text) {
             return self.graphql(text);
         }
         self.plain(text);
-        let first = text.lines().next().unwrap_or_default();
-        if first.starts_with("--") {
+        if text.starts_with("--") {
             self.multipart(text);
         } else if text.contains('=') && !text.trim().contains(char::is_whitespace) {
             self.form(text);
@@ -260,13 +254,17 @@ fn is_credential(key: &str, named: Named, own: bool, value: &str) -> bool {
     }
     match named {
         Named::No => false,
-        Named::Often => {
-            shape::is_random_for_its_name(value)
-                && (!shape::is_uuid(value) || names::names_a_secret(key))
-        }
+        Named::Often => is_secret_by_look(key, value),
         Named::Nearly => is_plausible(value),
         Named::Always => !shape::is_no_credential(value),
     }
+}
+
+/// Decides by the value where the key does not. Behind `token` or `secret` a random value is a credential;
+/// behind `key` or `code` it must not be a UUID or a path, for those are identifiers.
+pub(super) fn is_secret_by_look(key: &str, value: &str) -> bool {
+    let identifier = shape::is_uuid(value) || !shape::is_one_piece(value);
+    shape::is_random_for_its_name(value) && (names::names_a_secret(key) || !identifier)
 }
 
 /// Returns whether a value could be a credential at all: one piece, and no path or address.

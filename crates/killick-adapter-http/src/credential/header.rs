@@ -43,7 +43,9 @@ fn is_key(name: &str, out: &Collector<'_>) -> bool {
 }
 
 fn other(name: &str, value: &[u8], out: &mut Collector<'_>) {
-    if is_key(name, out) {
+    let likely = names::header_name(name) == HeaderName::Likely
+        && !shape::is_wordlike(&String::from_utf8_lossy(value));
+    if likely || is_key(name, out) {
         for (_, bytes) in key_parts(value) {
             out.see(Place::Header(names::shown(name)), &bytes);
         }
@@ -52,7 +54,7 @@ fn other(name: &str, value: &[u8], out: &mut Collector<'_>) {
     let text = String::from_utf8_lossy(value);
     let text = text.trim();
     let random = match names::header_name(name) {
-        HeaderName::Free | HeaderName::Key => false,
+        HeaderName::Free | HeaderName::Key | HeaderName::Likely => false,
         HeaderName::Identifier => !is_identifier(text) && shape::looks_random(text),
         HeaderName::Unknown => text.split_ascii_whitespace().any(shape::looks_random),
     };
@@ -113,6 +115,7 @@ fn cookies(value: &[u8], out: &mut Collector<'_>) {
             // Without a name it is a value.
             None => (&b""[..], pair),
         };
+        out.words.take(&String::from_utf8_lossy(name), &|| "header cookie".to_owned());
         let name = cookie_name(name, out);
         out.see(Place::Cookie(name), value);
     }

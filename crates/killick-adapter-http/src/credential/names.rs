@@ -71,22 +71,23 @@ const KEY_HEADERS: [&str; 66] = [
 ];
 
 /// Ends of header names that carry a credential.
-const KEY_ENDS: [&str; 14] = [
+const KEY_ENDS: [&str; 12] = [
     "-accesskey",
     "-api-key",
     "-apikey",
     "-assertion",
-    "-auth",
     "-authorization",
     "-credential",
     "-credentials",
     "-jwt",
-    "-key",
     "-password",
     "-secret",
     "-signature",
     "-token",
 ];
+
+/// Ends of header names that carry a credential unless the value is plain words.
+const LIKELY_ENDS: [&str; 2] = ["-auth", "-key"];
 
 /// Headers whose values may look random and are no credential. What stands in them is still compared
 /// with known credentials and known shapes.
@@ -230,6 +231,8 @@ const ID_ENDS: [&str; 22] = [
 pub(super) enum HeaderName {
     /// A credential stands here, whatever it looks like.
     Key,
+    /// A credential stands here, unless the value is plain words.
+    Likely,
     /// Something that may look random and is none.
     Free,
     /// An identifier: a UUID says nothing.
@@ -243,10 +246,14 @@ pub(super) fn header_name(name: &str) -> HeaderName {
     if FREE_HEADERS.contains(&name) {
         return HeaderName::Free;
     }
-    // Some clients and servers write `x_api_key` or `xapikey`.
-    if KEY_HEADERS.contains(&name) || KEY_ENDS.iter().any(|end| name.ends_with(end)) {
-        // `sec-websocket-key` and the like belong to a protocol.
-        return if name.starts_with("sec-") { HeaderName::Free } else { HeaderName::Key };
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    // `sec-websocket-key` and the like belong to a protocol.
+    let by_end = !name.starts_with("sec-");
+    if KEY_HEADERS.contains(&name) || (by_end && ends(&KEY_ENDS)) {
+        return HeaderName::Key;
+    }
+    if by_end && ends(&LIKELY_ENDS) {
+        return HeaderName::Likely;
     }
     if FREE_BEGINS.iter().any(|begin| name.starts_with(begin)) {
         return HeaderName::Free;

@@ -25,6 +25,11 @@ pub(super) fn is_random_for_its_name(value: &str) -> bool {
     is_random(value, NAMED_CHARS_MIN)
 }
 
+/// Returns whether a value is one piece: no path, no list, no address.
+pub(super) fn is_one_piece(value: &str) -> bool {
+    value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_+=~".contains(&b))
+}
+
 fn is_random(value: &str, chars_min: usize) -> bool {
     if value.len() < chars_min || !value.bytes().all(|b| b.is_ascii_graphic()) {
         return false;
@@ -46,7 +51,7 @@ pub(super) fn is_uuid(value: &str) -> bool {
 
 // Words have few digits between letters, and repeat letters; random text mixes classes.
 fn is_varied(run: &str) -> bool {
-    let count = |is: fn(&u8) -> bool| run.bytes().filter(|b| is(b)).count();
+    let count = |is: fn(&u8) -> bool| run.as_bytes().iter().filter(|byte| is(byte)).count();
     let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));
     let (upper, lower) = (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase));
     let mixed = (digits >= 2 && letters >= 4)
@@ -190,7 +195,9 @@ fn shape_at_start(word: &str) -> Option<&str> {
     });
     match prefixed {
         Some(length) => word.get(..length),
-        None => word.get(..run_of(word)).filter(|word| is_jwt(word)),
+        // A token's head is an object: `{` in base64.
+        None if word.starts_with("ey") => word.get(..run_of(word)).filter(|word| is_jwt(word)),
+        None => None,
     }
 }
 
@@ -212,7 +219,7 @@ fn is_jwt(word: &str) -> bool {
     else {
         return false;
     };
-    if !head.starts_with("ey") || claims.is_empty() {
+    if claims.is_empty() {
         return false;
     }
     let Ok(head) = URL_SAFE_NO_PAD.decode(head) else { return false };

@@ -203,5 +203,5 @@ pub fn without_credentials(request: &RequestView, positions: &Positions) -> Requ
         .cloned()
         .collect();
     let query = request.query.as_deref().and_then(|query| target::query_without(query, &mut out));
-    RequestView { headers, query, ..request.clone() }
+    RequestView { query, headers, ..request.clone() }
 }

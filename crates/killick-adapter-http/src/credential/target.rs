@@ -78,7 +78,7 @@ fn is_credential(key: &str, value: &str, out: &Collector<'_>) -> bool {
     }
     match names::query_key_name(key) {
         Named::No => false,
-        Named::Often => shape::is_random_for_its_name(value) && !shape::is_uuid(value),
+        Named::Often => content::is_secret_by_look(key, value),
         // A page number is no token.
         Named::Nearly => {
             content::is_plausible(value)

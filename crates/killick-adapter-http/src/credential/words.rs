@@ -10,7 +10,7 @@ use super::sighting::{Place, Sighting};
 
 /// The most words of one request that are compared with known credentials. Words beyond it are not:
 /// comparing is best effort, and an agent that wants to hide a word encodes it.
-pub const WORDS_MAX: usize = 4096;
+pub const WORDS_MAX: usize = 8192;
 
 /// The most bytes of a text that is compared as a whole, blanks included.
 const WHOLE_BYTES_MAX: usize = 512;
@@ -18,13 +18,15 @@ const WHOLE_BYTES_MAX: usize = 512;
 /// The most bytes of one word; a longer run is data.
 const WORD_BYTES_MAX: usize = 4096;
 
-/// Collects each telling word once, with the first place where it was seen.
+/// Collects each telling word once, with the first place where it was seen. Words that look like a
+/// credential come first, so that a long text does not push them out.
 #[derive(Default)]
 pub(super) struct Words {
     // Hashes, so that no second copy of a secret has to be wiped.
     seen: HashSet<u64>,
     hasher: RandomState,
-    found: Vec<Sighting>,
+    likely: Vec<Sighting>,
+    others: Vec<Sighting>,
 }
 
 impl Words {
@@ -52,19 +54,23 @@ impl Words {
     }
 
     fn word(&mut self, word: &str, place: &dyn Fn() -> String) {
-        let fits = word.len() <= WORD_BYTES_MAX && self.found.len() < WORDS_MAX;
-        if !fits || !shape::is_telling(word.as_bytes()) {
+        if word.len() > WORD_BYTES_MAX || !shape::is_telling(word.as_bytes()) {
             return;
         }
-        if self.seen.insert(self.hasher.hash_one(word)) {
+        let likely = shape::is_random_for_its_name(word);
+        let found = if likely { &mut self.likely } else { &mut self.others };
+        if found.len() < WORDS_MAX && self.seen.insert(self.hasher.hash_one(word)) {
             let bytes = Zeroizing::new(word.as_bytes().to_vec());
-            self.found.push(Sighting { place: Place::BodyWord(place()), bytes });
+            found.push(Sighting { place: Place::BodyWord(place()), bytes });
         }
     }
 
     /// Returns what was collected.
     pub(super) fn into_sightings(self) -> Vec<Sighting> {
-        self.found
+        let mut found = self.likely;
+        found.extend(self.others);
+        found.truncate(WORDS_MAX);
+        found
     }
 }
 

@@ -130,7 +130,8 @@ const OVERRIDE_KEYS: [&str; 5] =
 
 /// What a client may write into `Connection`. Anything else would take a header out of the request
 /// behind the judgement's back.
-const CONNECTION_OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "proxy-connection"];
+const CONNECTION_OPTIONS: [&str; 6] =
+    ["close", "keep-alive", "te", "upgrade", "http2-settings", "proxy-connection"];
 
 /// Headers whose second line one server would drop and another would believe.
 const ONCE: [&str; 6] =

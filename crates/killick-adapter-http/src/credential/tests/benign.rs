@@ -131,6 +131,7 @@ fn heads_of_ordinary_clients_are_clean() {
             "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW",
         )],
         vec![("x-note", "DELETE"), ("x-custom", "some words, 42 of them")],
+        vec![("x-sort-key", "name"), ("cache-key", "a/b-c"), ("x-dedup-key", "nightly-2026-11-22")],
         vec![("prefer", "wait=30"), ("expect", "100-continue"), ("te", "trailers")],
         vec![("content-length", "123456789012"), ("transfer-encoding", "chunked")],
         vec![("authorization", ""), ("cookie", ""), ("x-api-key", " ")],
@@ -171,85 +172,87 @@ fn ordinary_targets_are_clean() {
 
 #[test]
 fn ordinary_bodies_are_clean() {
-    for (content_type, body) in [
-        (
-            "application/json",
-            r#"{"query":"mutation { volumeDelete(volumeId: \"3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10\") }"}"#,
-        ),
-        (
-            "application/json",
-            r#"{"query":"query($id: String!) { project(id: $id) { name } }","variables":{"id":"3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10"}}"#,
-        ),
-        (
-            "application/json",
-            r#"{"query":"mutation { apiTokenDelete(id: \"3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10\") }"}"#,
-        ),
-        ("application/json", r#"{"query":"{ token: me { id } password: me { email } }"}"#),
-        (
-            "application/json",
-            r#"{"query":"mutation { variableUpsert(input: {name: \"PORT\", value: \"8080\"}) }"}"#,
-        ),
-        ("application/json", r#"{"query":"mutation { passwordReset(email: \"a@b.c\") }"}"#),
-        (
-            "application/json",
-            r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"b78b3d5cd4ec1776b5f959e49b1d81cbba9cdc8171dac933fcdb28955019374c"}}}"#,
-        ),
-        (
-            "application/json",
-            r#"{"operationName":"Deploy","variables":{"input":{"commitSha":"33a64df551425fcc55e4d42a148795d9f25f89d4"}}}"#,
-        ),
-        (
-            "application/json",
-            r#"{"title":"The password field is wrong","body":"token expired, see api_key docs"}"#,
-        ),
-        (
-            "application/json",
-            r#"{"messages":[{"role":"user","content":"How do I rotate a password or an access_token?"}],"max_tokens":4096}"#,
-        ),
-        (
-            "application/json",
-            r#"{"content":"cHJpbnRsbiEoImhlbGxvIik7CmZuIG1haW4oKSB7fQ==","sha":"33a64df551425fcc55e4d42a148795d9f25f89d4"}"#,
-        ),
-        (
-            "application/json",
-            r#"{"cursor":"eyJvZmZzZXQiOjEwMCwiaWQiOjd9","next_token":"CAUQAA4f9d8a7b6c5e4d3c2b1a"}"#,
-        ),
-        ("application/json", r#"{"url":"postgres://app@db.internal:5432/app"}"#),
-        (
-            "application/json",
-            r#"{"variables":{"DATABASE_URL":"${{Postgres.DATABASE_URL}}","API_KEY":"${{shared.API_KEY}}"}}"#,
-        ),
-        (
-            "application/json",
-            r#"{"public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7dQ0qkP3r5K8Qw2vT1xY"}"#,
-        ),
-        (
-            "application/json",
-            "{\"pem\":\"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\"}",
-        ),
-        ("application/json", "[]"),
-        ("application/json", "null"),
-        (
-            "application/x-www-form-urlencoded",
-            "name=Delete+Key&email=a%40b.c&id=3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10",
-        ),
-        ("application/x-www-form-urlencoded", "password=&token=&grant_type=client_credentials"),
-        ("application/graphql", "{ me { id email } }"),
-        ("text/plain", "just a line of text: password rules are described below"),
-        ("text/plain", "a=b"),
-        ("application/octet-stream", "\u{0}\u{1}\u{2}binary"),
-        (
-            "application/x-git-upload-pack-request",
-            "0032want 0a53e9ddeaddad63ad106860237bbf53411d11a7\n0000",
-        ),
-        ("application/xml", "<Delete><Key>a/b/c</Key></Delete>"),
-        ("", "hello"),
-        ("", ""),
-        (
-            "multipart/form-data; boundary=----b7MA4YWxkTrZu0gW",
-            "------b7MA4YWxkTrZu0gW\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n------b7MA4YWxkTrZu0gW--\r\n",
-        ),
-    ] {
-        clean(&post(content_type, body));
+    for (content_type, body) in BODIES {
+        clean(&post(content_type, *body));
     }
 }
+
+const BODIES: &[(&str, &str)] = &[
+    (
+        "application/json",
+        r#"{"query":"mutation { volumeDelete(volumeId: \"3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10\") }"}"#,
+    ),
+    (
+        "application/json",
+        r#"{"query":"query($id: String!) { project(id: $id) { name } }","variables":{"id":"3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10"}}"#,
+    ),
+    (
+        "application/json",
+        r#"{"query":"mutation { apiTokenDelete(id: \"3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10\") }"}"#,
+    ),
+    ("application/json", r#"{"query":"{ token: me { id } password: me { email } }"}"#),
+    (
+        "application/json",
+        r#"{"query":"mutation { variableUpsert(input: {name: \"PORT\", value: \"8080\"}) }"}"#,
+    ),
+    ("application/json", r#"{"query":"mutation { passwordReset(email: \"a@b.c\") }"}"#),
+    (
+        "application/json",
+        r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"b78b3d5cd4ec1776b5f959e49b1d81cbba9cdc8171dac933fcdb28955019374c"}}}"#,
+    ),
+    (
+        "application/json",
+        r#"{"operationName":"Deploy","variables":{"input":{"commitSha":"33a64df551425fcc55e4d42a148795d9f25f89d4"}}}"#,
+    ),
+    (
+        "application/json",
+        r#"{"title":"The password field is wrong","body":"token expired, see api_key docs"}"#,
+    ),
+    (
+        "application/json",
+        r#"{"messages":[{"role":"user","content":"How do I rotate a password or an access_token?"}],"max_tokens":4096}"#,
+    ),
+    (
+        "application/json",
+        r#"{"content":"cHJpbnRsbiEoImhlbGxvIik7CmZuIG1haW4oKSB7fQ==","sha":"33a64df551425fcc55e4d42a148795d9f25f89d4"}"#,
+    ),
+    (
+        "application/json",
+        r#"{"cursor":"eyJvZmZzZXQiOjEwMCwiaWQiOjd9","next_token":"CAUQAA4f9d8a7b6c5e4d3c2b1a"}"#,
+    ),
+    ("application/json", r#"{"url":"postgres://app@db.internal:5432/app"}"#),
+    (
+        "application/json",
+        r#"{"variables":{"DATABASE_URL":"${{Postgres.DATABASE_URL}}","API_KEY":"${{shared.API_KEY}}"}}"#,
+    ),
+    (
+        "application/json",
+        r#"{"public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7dQ0qkP3r5K8Qw2vT1xY"}"#,
+    ),
+    (
+        "application/json",
+        "{\"pem\":\"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\"}",
+    ),
+    ("application/json", "[]"),
+    ("application/json", "null"),
+    (
+        "application/x-www-form-urlencoded",
+        "name=Delete+Key&email=a%40b.c&id=3d2c42fb-5f3e-4d0a-8f77-2f4a7b1c9d10",
+    ),
+    ("application/x-www-form-urlencoded", "password=&token=&grant_type=client_credentials"),
+    ("application/graphql", "{ me { id email } }"),
+    ("text/plain", "just a line of text: password rules are described below"),
+    ("text/plain", "a=b"),
+    ("application/octet-stream", "\u{0}\u{1}\u{2}binary"),
+    (
+        "application/x-git-upload-pack-request",
+        "0032want 0a53e9ddeaddad63ad106860237bbf53411d11a7\n0000",
+    ),
+    ("application/xml", "<Delete><Key>a/b/c</Key></Delete>"),
+    ("", "hello"),
+    ("", ""),
+    (
+        "multipart/form-data; boundary=----b7MA4YWxkTrZu0gW",
+        "------b7MA4YWxkTrZu0gW\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n------b7MA4YWxkTrZu0gW--\r\n",
+    ),
+];

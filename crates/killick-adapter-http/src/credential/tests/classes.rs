@@ -113,6 +113,7 @@ fn an_own_password_does_not_carry_a_stray_user() {
         format!("{ISSUED}:{STRAY}"),
         format!("{STRAY}:x-oauth-basic"),
         "alice:x-oauth-basic".to_owned(),
+        format!("Tr0ub4dor&3x:{OWN}"),
         format!("{KNOWN}:{ISSUED}"),
     ] {
         assert_eq!(foreign(&with(&[("authorization", &basic(&pair))])).len(), 1, "{pair}");
@@ -137,7 +138,9 @@ fn a_place_is_named_once() {
             assert_eq!(places.len(), 1);
             assert_eq!(sightings.len(), 2);
         }
-        other => panic!("{other:?}"),
+        other @ (CredentialVerdict::Clean
+        | CredentialVerdict::Good { .. }
+        | CredentialVerdict::Misplaced { .. }) => panic!("{other:?}"),
     }
 }
 
@@ -154,11 +157,15 @@ fn plain_words_are_refused_at_a_position_and_not_remembered() {
                 assert_eq!(places.len(), 1);
                 assert!(sightings.is_empty());
             }
-            other => panic!("{other:?}"),
+            other @ (CredentialVerdict::Clean
+            | CredentialVerdict::Good { .. }
+            | CredentialVerdict::Misplaced { .. }) => panic!("{other:?}"),
         }
     }
     match verdict(&with(&[("authorization", &format!("Bearer {STRAY}"))])) {
         CredentialVerdict::Foreign { sightings, .. } => assert_eq!(sightings, [0]),
-        other => panic!("{other:?}"),
+        other @ (CredentialVerdict::Clean
+        | CredentialVerdict::Good { .. }
+        | CredentialVerdict::Misplaced { .. }) => panic!("{other:?}"),
     }
 }
