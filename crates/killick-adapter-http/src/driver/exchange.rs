@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use killick_gate::ports;
 use killick_gate::{Asked, Due, LiveSession, Sending, Undecided, Verdict};
 use killick_model::admin::Upstream;
 use killick_model::record::{Draft, Kind};
@@ -247,7 +248,7 @@ async fn carry(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let wait_millis = preferred_wait_millis(&request);
-    let view = match view(arrival, addressed, request).await {
+    let view = match view(adapter, arrival, addressed, request).await {
         Ok(view) => view,
         Err(refused) => return Err(refuse(adapter, addressed, refused).await),
     };
@@ -303,6 +304,7 @@ fn preferred_wait_millis(request: &Request<Incoming>) -> Option<u64> {
 }
 
 async fn view(
+    adapter: &HttpAdapter,
     arrival: &Arrival,
     addressed: &Addressed,
     request: Request<Incoming>,
@@ -325,10 +327,14 @@ async fn view(
     let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(parts.headers.len());
     let mut names_host = false;
     for (name, value) in &parts.headers {
-        // The hop's own: it was read when the request was addressed.
-        let own = name == "proxy-authorization"
-            || name == "prefer"
-            || (matches!(arrival.way, Way::Reverse) && spent_on_session(name.as_str(), value));
+        // The hop's own: it was read when the request was addressed. What is not this session's token
+        // stays, and is seen as what it is: a credential that the gateway did not issue.
+        let names_session = match (&arrival.way, name.as_str()) {
+            (_, "proxy-authorization") | (Way::Reverse, SESSION_HEADER | "authorization") => true,
+            (Way::Tunnel { .. } | Way::Absolute | Way::Reverse, _) => false,
+        };
+        let own = name == "prefer"
+            || (names_session && is_own_token(adapter, addressed, value.as_bytes()));
         if own {
             continue;
         }
@@ -364,10 +370,12 @@ fn authority_text(authority: &Authority) -> String {
     format!("{}:{}", authority.host, authority.port)
 }
 
-fn spent_on_session(name: &str, value: &http::HeaderValue) -> bool {
-    name == SESSION_HEADER
-        || (name == "authorization"
-            && session_token(value.as_bytes()).is_some_and(|token| token.starts_with(b"ksess_")))
+fn is_own_token(adapter: &HttpAdapter, addressed: &Addressed, value: &[u8]) -> bool {
+    let session = &addressed.live.principal.session;
+    let own = |token: &[u8]| {
+        matches!(adapter.vault.recognise(session, token), ports::Recognised::SessionToken)
+    };
+    own(value) || session_token(value).is_some_and(|token| own(&token))
 }
 
 fn too_large() -> Refusal {

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use killick_gate::ports::{Lease, Target};
+use killick_gate::ports::{ConnectError, Lease, Target};
 use killick_gate::{Departure, InFlight, Recorded};
 use killick_model::admin::{Injection, Upstream};
 use killick_model::{Code, Outcome, Refusal};
@@ -88,7 +88,7 @@ pub(super) async fn send(
     match sent {
         Ok(response) => Ok(Sent { response, in_flight, judged: call.judged }),
         Err(failure) => {
-            let refusal = Refusal::new(Code::UpstreamUnreachable, failure.because).with_call(id);
+            let refusal = Refusal::new(failure.code, failure.because).with_call(id);
             if failure.left {
                 // It may have been carried out; nobody knows.
                 drop(in_flight);
@@ -108,9 +108,16 @@ pub(super) async fn send(
 }
 
 struct Failure {
+    code: Code,
     because: String,
     /// Whether bytes of the request may have reached the upstream.
     left: bool,
+}
+
+impl Failure {
+    fn unreachable(because: String, left: bool) -> Self {
+        Self { code: Code::UpstreamUnreachable, because, left }
+    }
 }
 
 async fn exchange(
@@ -129,7 +136,7 @@ async fn exchange(
             Err(mut error) => match error.take_message() {
                 Some(unsent) => request = unsent,
                 None => {
-                    return Err(Failure { because: error.into_error().to_string(), left: true });
+                    return Err(Failure::unreachable(error.into_error().to_string(), true));
                 }
             },
         }
@@ -142,16 +149,17 @@ async fn exchange(
         }
         Err(mut error) => {
             let left = error.take_message().is_none();
-            Err(Failure { because: error.into_error().to_string(), left })
+            Err(Failure::unreachable(error.into_error().to_string(), left))
         }
     }
 }
 
 async fn timed<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let wait = std::time::Duration::from_secs(ANSWER_SECONDS_MAX);
-    tokio::time::timeout(wait, work).await.map_err(|_| Failure {
-        because: format!("the upstream did not begin its answer within {ANSWER_SECONDS_MAX} s"),
-        left: true,
+    tokio::time::timeout(wait, work).await.map_err(|_| {
+        let because =
+            format!("the upstream did not begin its answer within {ANSWER_SECONDS_MAX} s");
+        Failure::unreachable(because, true)
     })
 }
 
@@ -160,9 +168,14 @@ async fn connect(
     departure: &Departure,
     target: &Target,
 ) -> Result<Sender, Failure> {
-    let unsent = |because: String| Failure { because, left: false };
-    let stream =
-        adapter.streams.connect(departure, target).await.map_err(|e| unsent(e.to_string()))?;
+    let unsent = |because: String| Failure::unreachable(because, false);
+    let stream = adapter.streams.connect(departure, target).await.map_err(|error| {
+        let code = match &error {
+            ConnectError::Forbidden { .. } => Code::ForbiddenAddress,
+            ConnectError::Failed(_) | ConnectError::Timeout(_) => Code::UpstreamUnreachable,
+        };
+        Failure { code, because: error.to_string(), left: false }
+    })?;
     let (sender, connection) = hyper::client::conn::http1::Builder::new()
         .handshake(TokioIo::new(stream))
         .await
