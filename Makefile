@@ -1,9 +1,11 @@
 # The two commands of the README, each complete on a fresh Debian 12 with Rust: `make test`, `make demo`.
-.PHONY: help setup test demo bench lint
+.PHONY: help setup test demo e2e kill-test bench lint
 
 help:
 	@echo 'make test   install what is missing, run every test'
 	@echo 'make demo   install what is missing, play the incident against a practice world'
+	@echo 'make e2e    the real gateway against a practice world, with curl and the real client'
+	@echo 'make kill-test  cut the power 100 times under load, then prove the record'
 	@echo 'make bench  measure against a direct connection and haproxy'
 	@echo 'make lint   format, clippy, and the checks of the house (cargo xtask)'
 
@@ -18,6 +20,18 @@ demo: setup
 	@echo 'demo: building; the first time takes some minutes'
 	@cargo build --package killick --bin killick --package killick-testkit --bins
 	@cargo run --quiet --package killick-testkit --bin killick-demo
+
+# make e2e ARGS=name_of_a_test   runs the end-to-end tests whose name holds it.
+e2e: setup
+	@scripts/railway-client.sh
+	@cargo build --quiet --package killick --bin killick
+	@cargo test --package killick --tests --no-fail-fast -- $(ARGS)
+
+# make kill-test KILLS=10   cuts less often.
+KILLS ?= 100
+kill-test: setup
+	@cargo build --quiet --package killick --bin killick
+	KILLICK_KILLS=$(KILLS) cargo test --package killick --test kill -- --nocapture
 
 bench: setup
 	@scripts/bench.sh

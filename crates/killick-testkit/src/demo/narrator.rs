@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// The longest line of shown output; a terminal of the usual width wraps nothing then.
-const LINE_CHARS_MAX: usize = 110;
+/// The longest line of shown output, in front of which stand four blanks.
+const LINE_CHARS_MAX: usize = 96;
 
 /// Tells what happens.
 pub(super) struct Narrator {
@@ -33,12 +33,20 @@ impl Narrator {
         self.line("1", &format!("  $ {command}"))
     }
 
-    /// Shows what came back.
+    /// Shows what came back, long lines broken between words.
     pub(super) fn shown(&self, text: &str) -> io::Result<()> {
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let short: String = line.chars().take(LINE_CHARS_MAX).collect();
-            let more = if short.len() < line.len() { " ..." } else { "" };
-            self.line("2", &format!("    {short}{more}"))?;
+            let mut row = String::new();
+            for word in line.split_inclusive(' ') {
+                let chars = row.chars().count().saturating_add(word.trim_end().chars().count());
+                if !row.trim().is_empty() && chars > LINE_CHARS_MAX {
+                    self.line("2", &format!("    {}", row.trim_end()))?;
+                    row.clear();
+                    row.push_str("  ");
+                }
+                row.push_str(word);
+            }
+            self.line("2", &format!("    {}", row.trim_end()))?;
         }
         Ok(())
     }

@@ -140,7 +140,8 @@ impl Act<'_> {
         }
         self.narrator.command(&format!("killick request approve {request}"))?;
         let approved = self.gateway.done(&["request", "approve", &request]).await?;
-        self.narrator.shown(&approved)?;
+        // It shows once more what is approved; the last line is what it says of itself.
+        self.narrator.shown(approved.lines().last().unwrap_or_default())?;
         let said = self.delete(ids::VOLUME_STAGING, &self.agent.surrogate).await?;
         self.refused(&said, "pending")?;
         let pending = member(&said, "pending")?;

@@ -107,6 +107,12 @@ pub fn refused(answer: &Answer, code: &str) {
     assert_eq!(answer.code(), code, "{answer:#?}");
 }
 
+/// Asserts that the session is over.
+#[track_caller]
+pub fn ended(answer: &Answer) {
+    assert!(["session-ended", "no-session"].contains(&answer.code()), "{answer:#?}");
+}
+
 #[track_caller]
 pub fn passed(answer: &Answer) {
     assert!(answer.passed(), "{answer:#?}");
