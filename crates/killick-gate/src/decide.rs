@@ -6,6 +6,7 @@ use killick_model::record::{Draft, Kind};
 use killick_model::request::{Pending, PendingState};
 use killick_model::{
     Action, CallId, Code, Effect, Means, ObjectFacts, Obligation, PendingId, Refusal, Survivable,
+    UnixMillis,
 };
 use killick_policy::Verdict as Said;
 use killick_policy::{Approved, CallCase, Needs, Pdp, Ruling, Standing};
@@ -130,7 +131,7 @@ impl Gate {
                 .await
                 .map_err(|error| store_refusal(&error))?;
             if let Some(pending) = parked {
-                return Err(pending_refusal(&pending));
+                return Err(pending_refusal(&pending, self.now()));
             }
         }
         let pdp = self.policies();
@@ -371,7 +372,7 @@ impl Gate {
         self.on_store(move |store| store.pending_add(&kept, &canonical))
             .await
             .map_err(|error| store_refusal(&error))?;
-        Ok(pending_refusal(&pending).with_call(id.clone()))
+        Ok(pending_refusal(&pending, now).with_call(id.clone()))
     }
 
     /// Asks the decision point about every part and object.
@@ -483,7 +484,7 @@ fn denied(ruling: &Ruling) -> Refusal {
     Refusal::new(ruling.reason.unwrap_or(Code::Forbidden), ruling.because.clone())
 }
 
-fn pending_refusal(pending: &Pending) -> Refusal {
+fn pending_refusal(pending: &Pending, now: UnixMillis) -> Refusal {
     let mut refusal = Refusal::new(
         Code::Pending,
         format!(
@@ -495,9 +496,35 @@ fn pending_refusal(pending: &Pending) -> Refusal {
     refusal.not_done = "nothing was sent to the upstream yet".into();
     let id: PendingId = pending.id.clone();
     refusal.next_step = format!(
-        "Nothing more is needed: it is sent at {} (Unix milliseconds) unless a human cancels it",
-        pending.due.0
+        "Nothing more is needed: it is sent in {} unless a human cancels it",
+        in_words(pending.due.since_millis(now))
     );
     refusal.pending = Some(id);
     refusal
+}
+
+/// Returns a span as people say it, rounded up to its two largest units.
+fn in_words(millis: u64) -> String {
+    let seconds = millis.div_ceil(1_000);
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{rest} s"),
+        (0, 0, _) => format!("{minutes} min {rest} s"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        (_, _, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_said_in_its_two_largest_units() {
+        assert_eq!(in_words(1), "1 s");
+        assert_eq!(in_words(90_000), "1 min 30 s");
+        assert_eq!(in_words(48 * 3_600_000), "2 d 0 h");
+        assert_eq!(in_words(3_599_999), "1 h 0 min");
+    }
 }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use killick_model::admin::Upstream;
 use killick_model::record::{Draft, Kind};
+use killick_model::request::RequestState;
 use killick_model::time::Clock;
 use killick_model::{
-    Action, CallId, Code, CredentialName, Effect, EffectWord, ObjectFacts, ObjectRef, Refusal,
-    SessionId, UnixMillis,
+    Action, CallDigest, CallId, Code, CredentialName, Effect, EffectWord, ObjectFacts, ObjectRef,
+    Refusal, SessionId, UnixMillis,
 };
 use killick_policy::Pdp;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::chain::{Call, InFlight, Permitted, Recorded, Stamp};
+use crate::decide::Due;
 use crate::facts::{CreatedCache, FactsCache, Resolve, with_declaration};
 use crate::freeze::Standings;
 use crate::ids;
@@ -172,16 +174,21 @@ impl Gate {
         Arc::clone(&self.pdp.read())
     }
 
-    /// Gathers what is known about every object of a call. A plain read is not looked up.
+    /// Gathers what is known about every object of a call. A plain read is not looked up; where a human's
+    /// yes or a grace period is about to be used, nothing remembered counts.
     pub async fn gather<C: Call>(
         &self,
         live: &LiveSession,
         call: &C,
         upstream: &Upstream,
         resolver: &dyn Resolve,
+        due: Option<&Due>,
     ) -> Vec<ObjectFacts> {
         let mut all = Vec::new();
         let plain_read = call.action().effect() == Effect::READ;
+        if !plain_read && (due.is_some() || self.is_approved(live, call.digest()).await) {
+            self.facts.forget(call.upstream());
+        }
         for object in call.action().objects() {
             let mut found = if plain_read || !object.is_named() {
                 ObjectFacts::unresolved(object.clone())
@@ -192,6 +199,14 @@ impl Gate {
             all.push(with_declaration(found, upstream));
         }
         all
+    }
+
+    async fn is_approved(&self, live: &LiveSession, digest: CallDigest) -> bool {
+        let session = live.principal.session.clone();
+        // A store that cannot answer fails the decision later; until then nothing remembered counts.
+        self.on_store(move |store| store.request_find(&session, &digest, RequestState::Approved))
+            .await
+            .map_or(true, |found| found.is_some())
     }
 
     async fn look_up(

@@ -174,6 +174,9 @@ pub trait Store: Send + Sync {
         send_when_approved: bool,
     ) -> Result<bool, StoreError>;
 
+    /// Takes the sending of an approved request on, once; returns whether it was there to be taken.
+    fn request_claim_sending(&self, id: &RequestId) -> Result<bool, StoreError>;
+
     /// Parks a call with its canonical form (sealed by the store). Checks the budget.
     fn pending_add(&self, pending: &Pending, canonical: &[u8]) -> Result<(), StoreError>;
     /// Reads a parked call.

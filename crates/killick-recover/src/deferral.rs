@@ -152,14 +152,7 @@ impl Deferrals {
     async fn send_approved(self: &Arc<Self>, request: AccessRequest) -> Result<(), StoreError> {
         // The flag is taken back first, so that one approval is tried once.
         let id = request.id.clone();
-        let answer = request.answer.clone();
-        let claimed = self
-            .gate
-            .on_store(move |store| {
-                let state = RequestState::Approved;
-                store.request_move(&id, state, state, answer.as_ref(), None, false)
-            })
-            .await?;
+        let claimed = self.gate.on_store(move |store| store.request_claim_sending(&id)).await?;
         if !claimed {
             return Ok(());
         }

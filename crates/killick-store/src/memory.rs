@@ -281,6 +281,16 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
+    fn request_claim_sending(&self, id: &RequestId) -> Result<bool, StoreError> {
+        let mut tables = self.0.lock();
+        let (request, _) = tables.request(id)?;
+        let claimed = request.state == RequestState::Approved && request.send_when_approved;
+        if claimed {
+            request.send_when_approved = false;
+        }
+        Ok(claimed)
+    }
+
     fn pending_add(&self, pending: &Pending, canonical: &[u8]) -> Result<(), StoreError> {
         check_canonical(canonical)?;
         if pending.state != PendingState::Waiting {

@@ -142,6 +142,10 @@ impl Store for SqliteStore {
         self.database.write(|tx, _| requests::set_state(tx, id, &change))
     }
 
+    fn request_claim_sending(&self, id: &RequestId) -> Result<bool, StoreError> {
+        self.database.write(|tx, _| requests::claim_sending(tx, id))
+    }
+
     fn pending_add(&self, pending: &Pending, canonical: &[u8]) -> Result<(), StoreError> {
         self.database.write(|tx, key| parked::add(tx, key, pending, canonical))
     }

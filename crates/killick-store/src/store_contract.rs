@@ -149,6 +149,9 @@ fn a_request_comes_back_as_it_was_asked(store: &dyn Store) {
         ..asked.clone()
     };
     assert_eq!(store.request(&asked.id).unwrap(), expected);
+    assert!(store.request_claim_sending(&asked.id).unwrap());
+    assert!(!store.request_claim_sending(&asked.id).unwrap(), "one approval is sent once");
+    let expected = AccessRequest { send_when_approved: false, ..expected };
     let spent = RequestState::Spent;
     assert!(store.request_move(&asked.id, approved, spent, None, None, false).unwrap());
     let expected = AccessRequest { state: spent, ..expected };

@@ -347,7 +347,7 @@ async fn through_gate(
     client: Option<String>,
 ) -> Result<killick_gate::Recorded<HttpCall>, Refusal> {
     let errands = Errands::new(Arc::clone(adapter), Arc::clone(&call.upstream), call.host.clone());
-    let facts = adapter.gate.gather(live, &call, &call.upstream, &errands).await;
+    let facts = adapter.gate.gather(live, &call, &call.upstream, &errands, due).await;
     let canonical = call.parked()?;
     let session_in_production = pack_of(adapter, &call.upstream)
         .is_some_and(|pack| pack.is_production(&live.principal.environment));

@@ -188,6 +188,20 @@ pub(super) fn set_state(
     Ok(moved == 1)
 }
 
+pub(super) fn claim_sending(tx: &Transaction<'_>, id: &RequestId) -> Result<bool, StoreError> {
+    let claimed = tx
+        .execute(
+            "UPDATE requests SET send_when_approved = 0
+             WHERE id = ?1 AND state = ?2 AND send_when_approved = 1",
+            (id.as_str(), request_word(RequestState::Approved)),
+        )
+        .map_err(failed)?;
+    if claimed == 0 {
+        one(tx, id)?;
+    }
+    Ok(claimed == 1)
+}
+
 fn place(id: &RequestId) -> Place<'_> {
     Place { table: "requests", id: id.as_str() }
 }
