@@ -16,6 +16,9 @@ use crate::judge::RequestView;
 /// The deepest nesting of texts inside texts that is read (JSON in a string of JSON).
 const TEXTS_DEEP_MAX: usize = 4;
 
+/// The most JSON values behind each other in one text; a text with more is looked through as nearly JSON.
+const VALUES_MAX: usize = 1000;
+
 /// What is looked through.
 #[derive(Clone, Copy)]
 pub(super) enum Site<'a> {
@@ -157,10 +160,9 @@ impl<'w, 'p> Walk<'w, 'p> {
     fn json(&mut self, text: &str) -> bool {
         let mut values = serde_json::Deserializer::from_str(text);
         let depth = self.path.len();
-        let mut any = false;
-        loop {
+        for at in 0..VALUES_MAX {
             if values.end().is_ok() {
-                return any;
+                return at > 0;
             }
             let seed = Value { walk: self, key: "", named: Named::No, own: false };
             let read = seed.deserialize(&mut values);
@@ -168,8 +170,8 @@ impl<'w, 'p> Walk<'w, 'p> {
             if read.is_err() {
                 return false;
             }
-            any = true;
         }
+        values.end().is_ok()
     }
 
     fn nearly_json(&mut self, text: &str) {

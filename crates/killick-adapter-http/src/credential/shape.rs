@@ -96,7 +96,7 @@ pub(super) fn is_telling(value: &[u8]) -> bool {
 }
 
 /// Beginnings of known tokens, with the fewest characters that follow.
-const PREFIXES: [(&str, usize); 52] = [
+const PREFIXES: [(&str, usize); 51] = [
     ("ghp_", 16),
     ("gho_", 16),
     ("ghu_", 16),
@@ -137,7 +137,6 @@ const PREFIXES: [(&str, usize); 52] = [
     ("rnd_", 16),
     ("AIza", 30),
     ("ya29.", 20),
-    ("1//0", 20),
     ("GOCSPX-", 16),
     ("AKIA", 16),
     ("ASIA", 16),
@@ -156,18 +155,22 @@ const JOINED_CHARS_MAX: usize = 300;
 
 /// Returns everything in a text that has the shape of a known kind of credential.
 pub(super) fn known_shapes(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !is_token_char(c)).filter_map(|word| {
-        // Too short for any of them, and most words are.
-        if word.len() < SHAPE_CHARS_MIN {
-            return None;
-        }
-        let inner = word.match_indices(['-', '_', '.', '/', '+']);
-        std::iter::once(0)
-            .chain(inner.map(|(at, _)| at.saturating_add(1)))
-            .take(if word.len() <= JOINED_CHARS_MAX { usize::MAX } else { 1 })
-            .filter_map(|at| word.get(at..))
-            .find_map(shape_at_start)
+    text.split(|c: char| !is_data_char(c)).flat_map(|run| {
+        let joined = run.len() <= JOINED_CHARS_MAX;
+        let pieces = run.split(['/', '+']).take(if joined { usize::MAX } else { 1 });
+        pieces.filter_map(move |piece| shape_in(piece, joined))
     })
+}
+
+/// Finds a credential at the start of a piece, or behind one of its joints.
+fn shape_in(piece: &str, joined: bool) -> Option<&str> {
+    // Too short for any of them, and most pieces are.
+    let last = piece.len().checked_sub(SHAPE_CHARS_MIN)?;
+    let joints = piece.match_indices(['-', '_', '.']).map(|(at, _)| at.saturating_add(1));
+    std::iter::once(0)
+        .chain(joints.take_while(|at| joined && *at <= last))
+        .filter_map(|at| piece.get(at..))
+        .find_map(shape_at_start)
 }
 
 /// Returns the first thing in a text that has the shape of a known kind of credential.
@@ -178,27 +181,18 @@ pub(super) fn known_shape(text: &str) -> Option<&str> {
 /// The fewest characters of a known kind of credential.
 const SHAPE_CHARS_MIN: usize = 14;
 
-const fn is_token_char(c: char) -> bool {
+const fn is_data_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+')
 }
 
-fn shape_at_start(word: &str) -> Option<&str> {
-    let run_of = |rest: &str| {
-        rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-            .unwrap_or(rest.len())
-    };
-    let prefixed = PREFIXES.iter().find_map(|(prefix, least)| {
-        let rest = word.strip_prefix(prefix)?;
-        let run = rest.get(..run_of(rest)).map(|run| run.trim_end_matches('.'))?;
-        let fits = run.len() >= *least && is_like_a_token_behind(prefix, run);
-        fits.then_some(prefix.len().saturating_add(run.len()))
+fn shape_at_start(piece: &str) -> Option<&str> {
+    let piece = piece.trim_end_matches(['.', '-']);
+    let prefixed = PREFIXES.iter().any(|(prefix, least)| {
+        piece
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.len() >= *least && is_like_a_token_behind(prefix, rest))
     });
-    match prefixed {
-        Some(length) => word.get(..length),
-        // A token's head is an object: `{` in base64.
-        None if word.starts_with("ey") => word.get(..run_of(word)).filter(|word| is_jwt(word)),
-        None => None,
-    }
+    (prefixed || (piece.starts_with("ey") && is_jwt(piece))).then_some(piece)
 }
 
 // `npm_config_user_agent_2` begins like a token and is words.
@@ -210,16 +204,16 @@ fn is_like_a_token_behind(prefix: &str, run: &str) -> bool {
     }
 }
 
+/// The fewest characters of `{"alg":""}` in base64.
+const JWT_HEAD_CHARS_MIN: usize = 14;
+
 /// Returns whether a word is a JSON Web Token: pieces of base64, the first of which is a header that
 /// names an algorithm.
 fn is_jwt(word: &str) -> bool {
+    // The signature may be missing: some servers believe `alg: none`.
     let mut pieces = word.split('.');
-    let (Some(head), Some(claims), Some(_signature)) =
-        (pieces.next(), pieces.next(), pieces.next())
-    else {
-        return false;
-    };
-    if claims.is_empty() {
+    let (Some(head), Some(claims)) = (pieces.next(), pieces.next()) else { return false };
+    if claims.is_empty() || head.len() < JWT_HEAD_CHARS_MIN {
         return false;
     }
     let Ok(head) = URL_SAFE_NO_PAD.decode(head) else { return false };
@@ -300,6 +294,8 @@ mod tests {
             "npm_0123456789abcdefghijKLMN",
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N",
             "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
+            "a/eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
+            "data:text/plain;base64,x/ghp_0123456789abcdefghij",
             "https://x-access-token:ghp_0123456789abcdefghij@github.com/a.git",
             "export TOKEN=sk-ant-0123456789abcdefghij;",
             "prefix_ghp_0123456789abcdefghij",

@@ -169,3 +169,22 @@ fn plain_words_are_refused_at_a_position_and_not_remembered() {
         | CredentialVerdict::Misplaced { .. }) => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_stands_in_the_body_is_told_from_what_stands_in_the_head() {
+    let view = RequestView {
+        headers: with(&[("x-request-id", KNOWN), ("x-api-key", STRAY), ("cookie", "a=b")]).headers,
+        query: Some(format!("q={KNOWN}1&token={STRAY}")),
+        path: "/aA1bB2cC3".into(),
+        ..json("{\"a\":\"dD4eE5fF6\",\"password\":\"p\",\"b\":\"ghp_0123456789abcdefghij\"}")
+    };
+    for seen in look(&view) {
+        let of_the_body = [&b"dD4eE5fF6"[..], b"p", b"ghp_0123456789abcdefghij"];
+        assert_eq!(
+            seen.place.is_in_body(),
+            of_the_body.contains(&seen.bytes.as_slice()),
+            "{}",
+            seen.place
+        );
+    }
+}
