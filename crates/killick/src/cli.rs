@@ -383,7 +383,9 @@ pub(crate) enum RequestCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantCommand {
     /// Gives a session a standing yes
-    #[command(after_help = "Example:\n  killick grant add --session s-... --effect write --count 40 --ttl 1h")]
+    #[command(
+        after_help = "Example:\n  killick grant add --session s-... --effect write --count 40 --ttl 1h"
+    )]
     Add {
         /// Which session
         #[arg(long)]

@@ -137,8 +137,10 @@ impl TryFrom<String> for Publish {
             Some(("https", rest)) if rest.len() > 2 && rest.starts_with("//") => {
                 Ok(Self::Webhook(raw))
             }
-            _ => Err("a place to publish is written dir:/absolute/path or https://host/path"
-                .to_owned()),
+            _ => {
+                Err("a place to publish is written dir:/absolute/path or https://host/path"
+                    .to_owned())
+            }
         }
     }
 }
@@ -163,11 +165,8 @@ pub(crate) struct ConfigError {
 impl Config {
     /// Reads a file.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |message: String| ConfigError {
-            file: path.display().to_string(),
-            at: None,
-            message,
-        };
+        let failed =
+            |message: String| ConfigError { file: path.display().to_string(), at: None, message };
         let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
         if size > CONFIG_BYTES_MAX {
             return Err(failed(format!("{size} bytes; at most {CONFIG_BYTES_MAX} are read")));

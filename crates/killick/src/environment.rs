@@ -108,10 +108,8 @@ fn is_variable(name: &str) -> bool {
 pub(crate) fn lines(shell: Shell, variables: &[(String, Zeroizing<String>)]) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::new());
     if shell == Shell::Json {
-        let object: serde_json::Map<String, serde_json::Value> = variables
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().into()))
-            .collect();
+        let object: serde_json::Map<String, serde_json::Value> =
+            variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         out.push_str(&serde_json::Value::Object(object).to_string());
         out.push('\n');
         return out;

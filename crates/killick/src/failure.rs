@@ -34,6 +34,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Builds a refusal.
+    pub(crate) fn refused(message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { exit: Exit::Refused, ..Self::new(message, next_step) }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "killick: {}", crate::show::plain(&self.message, 2_000))?;
@@ -56,7 +63,9 @@ impl From<AskError> for Failure {
             AskError::Broken(why) => Self {
                 exit: Exit::Failed,
                 message: format!("the gateway did not answer as it should: {why}"),
-                next_step: Some("look at what `killick up` printed, and at `killick doctor`".into()),
+                next_step: Some(
+                    "look at what `killick up` printed, and at `killick doctor`".into(),
+                ),
             },
         }
     }

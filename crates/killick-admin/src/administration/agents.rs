@@ -48,7 +48,7 @@ impl Administration {
         self.on_record(by, Kind::Agent, "agent add", json!({ "agent": agent })).await?;
         let message = format!("agent `{}` is added, owned by {}", agent.name, agent.owner);
         self.parts.gate.on_store(move |store| store.agent_add(&agent)).await?;
-        done(message)
+        Ok(done(message))
     }
 
     pub(super) async fn agent_list(&self) -> Answered {
@@ -94,7 +94,9 @@ impl Administration {
                 error.next_step,
             )
         })?;
-        done(format!("agent `{name}` is frozen: nothing of it passes, open connections are cut"))
+        Ok(done(format!(
+            "agent `{name}` is frozen: nothing of it passes, open connections are cut"
+        )))
     }
 
     pub(super) async fn agent_thaw(&self, by: &Acting<'_>, name: AgentName) -> Answered {
@@ -108,7 +110,9 @@ impl Administration {
             .on_store(move |store| store.agent_standing(&thawed, Standing::Good))
             .await?;
         self.parts.gate.standings().thaw(&name);
-        done(format!("agent `{name}` may go on; what was permitted before the freeze stays dead"))
+        Ok(done(format!(
+            "agent `{name}` may go on; what was permitted before the freeze stays dead"
+        )))
     }
 
     pub(super) async fn agent_remove(&self, by: &Acting<'_>, name: AgentName) -> Answered {
@@ -124,7 +128,7 @@ impl Administration {
         }
         let gone = name.clone();
         self.parts.gate.on_store(move |store| store.agent_remove(&gone)).await?;
-        done(format!("agent `{name}` is removed; {closed} sessions were closed"))
+        Ok(done(format!("agent `{name}` is removed; {closed} sessions were closed")))
     }
 
     pub(super) async fn find_agent(&self, name: &AgentName) -> Result<Agent, AdminError> {

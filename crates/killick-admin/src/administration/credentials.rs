@@ -38,7 +38,7 @@ impl Administration {
             info.name, info.upstream
         );
         self.put(info, value).await?;
-        done(message)
+        Ok(done(message))
     }
 
     async fn credential_asked(
@@ -108,7 +108,7 @@ impl Administration {
         let details = json!({ "credential": info });
         self.on_record_as(by, entry, "credential rotate", details).await?;
         self.put(info, value).await?;
-        done(format!("credential `{name}` has another value; surrogates stay as they are"))
+        Ok(done(format!("credential `{name}` has another value; surrogates stay as they are")))
     }
 
     pub(super) async fn credential_remove(
@@ -124,7 +124,7 @@ impl Administration {
         self.on_record_as(by, entry, "credential remove", details).await?;
         let (vault, gone) = (Arc::clone(&self.parts.vault), name.clone());
         off_loop(move || Ok(vault.credential_remove(&gone)?)).await?;
-        done(format!("credential `{name}` is removed"))
+        Ok(done(format!("credential `{name}` is removed")))
     }
 
     async fn find_credential(&self, name: &CredentialName) -> Result<CredentialInfo, AdminError> {

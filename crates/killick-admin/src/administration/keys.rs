@@ -16,14 +16,14 @@ impl Administration {
             KeyKind::Store => {
                 let vault = Arc::clone(&self.parts.vault);
                 off_loop(move || Ok(vault.rotate_key()?)).await?;
-                done("everything in the store is sealed under a fresh key")
+                Ok(done("everything in the store is sealed under a fresh key"))
             }
             KeyKind::Record => {
                 let record = Arc::clone(&self.parts.record);
                 let public = off_loop(move || Ok(record.rotate_signing_key()?)).await?;
-                done(format!(
+                Ok(done(format!(
                     "checkpoints are signed with a fresh key; hand it to those who verify: {public}"
-                ))
+                )))
             }
         }
     }
@@ -50,6 +50,6 @@ impl Administration {
                 "choose a passphrase of at least 8 bytes",
             )
         })?;
-        done("the passphrase is changed")
+        Ok(done("the passphrase is changed"))
     }
 }

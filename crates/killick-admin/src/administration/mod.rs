@@ -284,8 +284,8 @@ impl From<ReadRecordError> for AdminError {
     }
 }
 
-fn done(message: impl Into<String>) -> Answered {
-    Ok(Reply::Done { message: message.into() })
+fn done(message: impl Into<String>) -> Reply {
+    Reply::Done { message: message.into() }
 }
 
 /// Runs work that blocks off the event loop.

@@ -37,14 +37,14 @@ impl Administration {
         let text = policies::encode(&sources)?;
         let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
         let pdp = self.loaded(sources.clone()).await?.map_err(|problems| {
-            let named: Vec<String> = problems
+            let first: Vec<String> = problems
                 .iter()
                 .take(PROBLEMS_NAMED_MAX)
                 .map(|it| format!("{}:{}:{}: {}", it.file, it.line, it.column, it.message))
                 .collect();
             AdminError::new(
                 AdminCode::Invalid,
-                format!("{} problems: {}; nothing was changed", problems.len(), named.join("; ")),
+                format!("{} problems: {}; nothing was changed", problems.len(), first.join("; ")),
                 "see all of them with `killick policy check`",
             )
         })?;
@@ -63,7 +63,7 @@ impl Administration {
             format!("{} policies are in force, version {}", pdp.len(), short(pdp.version()));
         self.parts.gate.on_store(move |store| store.setting_put(policies::SETTING, &text)).await?;
         self.parts.gate.replace_policies(pdp);
-        done(message)
+        Ok(done(message))
     }
 
     async fn loaded(
@@ -97,14 +97,17 @@ impl Administration {
     }
 
     pub(super) fn explain(&self, line: &serde_json::Value, session: Option<SessionId>) -> Answered {
-        let live = match session {
+        let principal = match session {
             None => None,
             Some(id) => Some(self.parts.gate.sessions().by_id(&id).ok_or_else(|| {
                 AdminError::from(StoreError::Missing(format!("open session {id}")))
             })?),
         };
-        let principal = live.as_ref().map(|live| &live.principal);
-        let explained = self.parts.rest.explain(line, principal).ok_or_else(|| {
+        let explained = self
+            .parts
+            .rest
+            .explain(line, principal.as_ref().map(|it| &it.principal))
+            .ok_or_else(|| {
             AdminError::invalid("the line is no call", "see `killick explain --help` for its form")
         })?;
         Ok(Reply::Explained(Box::new(explained)))

@@ -113,7 +113,7 @@ impl Administration {
         if !moved {
             return Err(too_late(&id, PendingState::Sending));
         }
-        done(format!("parked call `{id}` is cancelled; nothing was sent"))
+        Ok(done(format!("parked call `{id}` is cancelled; nothing was sent")))
     }
 }
 

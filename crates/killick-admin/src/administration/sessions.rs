@@ -80,7 +80,7 @@ impl Administration {
             }
         }
         let now = self.parts.gate.now();
-        let id = ids::session_id().map_err(|error| no_randomness(&error))?;
+        let id = ids::session_id().map_err(no_randomness)?;
         Ok(Principal {
             session: id.clone(),
             chain: vec![id],
@@ -174,7 +174,7 @@ impl Administration {
             ));
         };
         if session.closed.is_some() {
-            return done(format!("session `{id}` was closed already"));
+            return Ok(done(format!("session `{id}` was closed already")));
         }
         let entry = Draft::new(Kind::Session).of_principal(&session.principal);
         let details = json!({ "closed": id });
@@ -188,8 +188,8 @@ impl Administration {
             ));
         }
         match ended?.saturating_sub(1) {
-            0 => done(format!("session `{id}` is closed; open connections are cut")),
-            below => done(format!("session `{id}` and {below} below it are closed")),
+            0 => Ok(done(format!("session `{id}` is closed; open connections are cut"))),
+            below => Ok(done(format!("session `{id}` and {below} below it are closed"))),
         }
     }
 
@@ -236,7 +236,7 @@ fn not_opened(refusal: &Refusal) -> AdminError {
     AdminError::new(code, format!("{}; no session was opened", refusal.because), next)
 }
 
-pub(super) fn no_randomness(error: &ids::NoRandomness) -> AdminError {
+pub(super) fn no_randomness(error: ids::NoRandomness) -> AdminError {
     AdminError::new(
         AdminCode::Unavailable,
         format!("{error}; nothing was issued"),

@@ -50,7 +50,7 @@ impl Administration {
                 )
             })?;
         let grant = Grant {
-            id: ids::grant_id().map_err(|error| no_randomness(&error))?,
+            id: ids::grant_id().map_err(no_randomness)?,
             session: ask.session,
             effect: ask.effect,
             objects: ask.objects,
@@ -82,7 +82,7 @@ impl Administration {
         self.on_record(by, Kind::Grant, "grant remove", json!({ "grant": id })).await?;
         let gone = id.clone();
         self.parts.gate.on_store(move |store| store.grant_remove(&gone)).await?;
-        done(format!("grant `{id}` is taken back"))
+        Ok(done(format!("grant `{id}` is taken back")))
     }
 
     pub(super) async fn break_glass_open(
@@ -131,7 +131,7 @@ impl Administration {
         self.on_record(by, Kind::BreakGlass, "break-glass end", details).await?;
         let ended = agent.clone();
         self.parts.gate.on_store(move |store| store.break_glass_end(&ended)).await?;
-        done(format!("the break-glass of agent `{agent}` has ended"))
+        Ok(done(format!("the break-glass of agent `{agent}` has ended")))
     }
 }
 

@@ -52,7 +52,7 @@ impl Administration {
         );
         self.parts.gate.on_store(move |store| store.upstream_put(&upstream)).await?;
         self.tell_upstreams().await?;
-        done(message)
+        Ok(done(message))
     }
 
     fn upstream_asked(&self, ask: UpstreamAsk) -> Result<Upstream, AdminError> {
@@ -136,7 +136,7 @@ impl Administration {
         let gone = name.clone();
         self.parts.gate.on_store(move |store| store.upstream_remove(&gone)).await?;
         self.tell_upstreams().await?;
-        done(format!("upstream `{name}` is no longer reachable; its credentials are kept"))
+        Ok(done(format!("upstream `{name}` is no longer reachable; its credentials are kept")))
     }
 
     async fn tell_upstreams(&self) -> Result<(), AdminError> {

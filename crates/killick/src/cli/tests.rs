@@ -11,9 +11,28 @@ fn the_command_line_is_consistent() {
 fn help_names_every_command_and_the_exit_codes() {
     let help = Cli::command().render_long_help().to_string();
     for word in [
-        "init", "up", "status", "doctor", "agent", "session", "upstream", "credential", "request",
-        "grant", "break-glass", "pending", "policy", "log", "checkpoint", "key", "passphrase",
-        "explain", "pack", "completion", "help", "Exit status",
+        "init",
+        "up",
+        "status",
+        "doctor",
+        "agent",
+        "session",
+        "upstream",
+        "credential",
+        "request",
+        "grant",
+        "break-glass",
+        "pending",
+        "policy",
+        "log",
+        "checkpoint",
+        "key",
+        "passphrase",
+        "explain",
+        "pack",
+        "completion",
+        "help",
+        "Exit status",
     ] {
         assert!(help.contains(word), "{word}");
     }

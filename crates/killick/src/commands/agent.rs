@@ -6,8 +6,8 @@ use killick_model::admin::Standing;
 use super::{Ended, Session, unexpected};
 use crate::cli::AgentCommand;
 use crate::failure::Exit;
-use crate::show::moment::moment;
 use crate::show::Tone;
+use crate::show::moment::moment;
 
 pub(super) fn agent(session: &Session, command: AgentCommand) -> Ended {
     match command {

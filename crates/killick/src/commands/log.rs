@@ -56,8 +56,7 @@ fn tail(session: &Session, follow: bool, lines: usize) -> Ended {
     let mut next = size;
     while follow {
         std::thread::sleep(FOLLOW_REST);
-        let (_, more) =
-            entries(session, Command::RecordRead { from: next, max: ENTRIES_MAX })?;
+        let (_, more) = entries(session, Command::RecordRead { from: next, max: ENTRIES_MAX })?;
         for entry in &more {
             print(session, entry);
             next = entry.index.saturating_add(1);
@@ -68,9 +67,7 @@ fn tail(session: &Session, follow: bool, lines: usize) -> Ended {
 
 fn show_entries(session: &Session, what: EntryName) -> Ended {
     let (_, found) = match &what {
-        EntryName::Index(index) => {
-            entries(session, Command::RecordRead { from: *index, max: 1 })?
-        }
+        EntryName::Index(index) => entries(session, Command::RecordRead { from: *index, max: 1 })?,
         EntryName::Call(call) => entries(session, Command::RecordFind { call: call.clone() })?,
     };
     if found.is_empty() {

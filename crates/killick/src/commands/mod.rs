@@ -80,7 +80,9 @@ impl Session {
 
     /// Returns the approver's passphrase.
     pub(crate) fn approver(&self, prompt: &str) -> Result<Secret, Failure> {
-        Ok(Secret::from(secret_input::passphrase(&self.passphrase, prompt)?))
+        secret_input::passphrase(&self.passphrase, prompt)
+            .map(Secret::from)
+            .map_err(|error| Failure::refused(format!("{error:#}"), "nothing was changed"))
     }
 
     pub(crate) fn send(&self, envelope: Envelope) -> Result<Reply, Failure> {

@@ -51,7 +51,8 @@ fn check(session: &Session, paths: &[PathBuf]) -> Ended {
     if screen.json {
         screen.json(&problems);
     } else if problems.is_empty() {
-        screen.line(screen.tone(Tone::Good, "No problems: every policy is valid and none can err."));
+        screen
+            .line(screen.tone(Tone::Good, "No problems: every policy is valid and none can err."));
     }
     if !screen.json {
         for it in &problems {

@@ -95,8 +95,16 @@ fn list(session: &Session, all: bool) -> Ended {
     });
     screen.table(
         &[
-            "request", "state", "effect", "operation", "objects", "environment", "agent", "task",
-            "asked", "expires",
+            "request",
+            "state",
+            "effect",
+            "operation",
+            "objects",
+            "environment",
+            "agent",
+            "task",
+            "asked",
+            "expires",
         ],
         rows.collect(),
         "No open requests.",
@@ -224,7 +232,14 @@ pub(super) fn pending(session: &Session, command: PendingCommand) -> Ended {
     });
     session.screen.table(
         &[
-            "pending", "state", "effect", "operation", "objects", "environment", "agent", "due",
+            "pending",
+            "state",
+            "effect",
+            "operation",
+            "objects",
+            "environment",
+            "agent",
+            "due",
             "task",
         ],
         rows.collect(),

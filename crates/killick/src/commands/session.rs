@@ -69,10 +69,8 @@ fn show_opened(session: &Session, opened: &SessionOpened, shell: Shell) {
     };
     let variables = environment::variables(&access);
     if session.screen.json {
-        let environment: serde_json::Map<String, serde_json::Value> = variables
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().into()))
-            .collect();
+        let environment: serde_json::Map<String, serde_json::Value> =
+            variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         session.screen.json(&serde_json::json!({
             "session": opened.session,
             "token": opened.token,

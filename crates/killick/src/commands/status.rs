@@ -1,6 +1,6 @@
 //! `killick status` and `killick up`
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use killick_admin::protocol::{Command, Reply, Status};
@@ -29,6 +29,7 @@ pub(super) fn up(session: Session, args: &UpArgs) -> Ended {
             tracing_subscriber::EnvFilter::try_from_env("KILLICK_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -67,7 +68,7 @@ fn ready(file: Option<PathBuf>, descriptor: Option<i32>) -> Result<crate::daemon
     }))
 }
 
-pub(crate) fn fetch(session: &Session) -> Result<Status, Failure> {
+fn fetch(session: &Session) -> Result<Status, Failure> {
     match session.ask(Command::Status {})? {
         Reply::Status(status) => Ok(*status),
         other => Err(unexpected(&other)),

@@ -80,7 +80,8 @@ fn the_passphrase_that_was_given_is_the_one_that_counts() {
     let given = Zeroizing::new("correct horse battery".to_owned());
     let (_, fresh) = establish(&home, &args(), Some(given.clone())).unwrap();
     assert!(fresh.is_none());
-    let store = SqliteStore::open(&home.store(), Arc::new(FileKey::at(&home.master_key()))).unwrap();
+    let store =
+        SqliteStore::open(&home.store(), Arc::new(FileKey::at(&home.master_key()))).unwrap();
     let proof = Passphrase::of(&store, Arc::new(SystemClock::start()));
     assert!(proof.check(&given).is_ok());
 }

@@ -18,7 +18,10 @@ pub(crate) fn moment(at: UnixMillis) -> String {
 }
 
 /// Returns the days since the epoch as a date (Howard Hinnant's civil-from-days).
-#[expect(clippy::arithmetic_side_effects, reason = "days of 64-bit milliseconds are far from the ends")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "days of 64-bit milliseconds are far from the ends"
+)]
 fn date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

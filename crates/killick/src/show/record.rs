@@ -32,11 +32,12 @@ pub(crate) fn line(screen: &Screen, entry: &RecordEntry) -> String {
         (agent, "") => plain(agent, CELL_CHARS_MAX),
         (agent, by) => format!("{} for {}", plain(by, 40), plain(agent, 40)),
     };
-    let said: Vec<String> = ["effect", "action", "environment", "upstream", "reason", "outcome", "call"]
-        .into_iter()
-        .map(header)
-        .filter(|value| !value.is_empty())
-        .collect();
+    let said: Vec<String> =
+        ["effect", "action", "environment", "upstream", "reason", "outcome", "call"]
+            .into_iter()
+            .map(header)
+            .filter(|value| !value.is_empty())
+            .collect();
     format!(
         "{:>7}  {}  {:<13} {:<12} {who}  {}",
         entry.index,

@@ -52,7 +52,8 @@ pub(crate) fn show(screen: &Screen, request: &AccessRequest, now: UnixMillis) {
     );
     screen.field("who", &who(request));
     screen.field("session in", &principal.environment.to_string());
-    screen.field("task", &format!("{} (the owner's words)", plain(&principal.task, TEXT_CHARS_MAX)));
+    screen
+        .field("task", &format!("{} (the owner's words)", plain(&principal.task, TEXT_CHARS_MAX)));
     screen.field("upstream", request.upstream.as_str());
     for part in request.action.parts() {
         show_part(screen, part);
@@ -124,12 +125,7 @@ fn show_part(screen: &Screen, part: &Part) {
     );
 }
 
-fn show_object(
-    screen: &Screen,
-    facts: &ObjectFacts,
-    fate: Option<BackupsFate>,
-    now: UnixMillis,
-) {
+fn show_object(screen: &Screen, facts: &ObjectFacts, fate: Option<BackupsFate>, now: UnixMillis) {
     screen.line("");
     screen.field("object", &plain(&facts.object.label(), TEXT_CHARS_MAX));
     screen.field(
@@ -143,7 +139,10 @@ fn show_object(
         let text = "the provider did not confirm what this is";
         screen.field("resolved", &screen.tone(Tone::Bad, text));
     }
-    screen.field("size", &facts.size_mb.map_or_else(|| "(not known)".into(), |mb| format!("{mb} MB")));
+    screen.field(
+        "size",
+        &facts.size_mb.map_or_else(|| "(not known)".into(), |mb| format!("{mb} MB")),
+    );
     screen.field("age", &age(facts, now));
     screen.field("dependants", &listed(&facts.dependants, "none found"));
     screen.field("backups", &listed(&facts.backups, "none found"));

@@ -91,7 +91,7 @@ impl Screen {
 
     /// Writes a name and what belongs to it.
     pub(crate) fn field(&self, name: &str, value: &str) {
-        self.line(format!("{}{value}", self.tone(Tone::Quiet, &format!("{name:<16}"))));
+        self.line(format!("{}{value}", self.tone(Tone::Quiet, &format!("{name:<19} "))));
     }
 }
 
