@@ -395,7 +395,9 @@ pub(crate) async fn said(command: &mut Command, stdin: &str) -> anyhow::Result<S
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("{:?} cannot be started", command.as_std().get_program()))?;
+        .with_context(|| {
+            format!("{} cannot be started", command.as_std().get_program().display())
+        })?;
     if let Some(mut pipe) = child.stdin.take() {
         // A command that does not read may have closed it.
         let _unread = pipe.write_all(stdin.as_bytes()).await;

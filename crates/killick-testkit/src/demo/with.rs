@@ -19,6 +19,8 @@ const GRACE: Duration = Duration::from_secs(3);
 const GRACE_SLACK: Duration = Duration::from_secs(2);
 /// How long a frozen agent's connection may stay open.
 const CUT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long it is waited for that at all.
+const STREAM_WAIT_MAX: Duration = Duration::from_secs(20);
 /// The shipped policies.
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/default.cedar");
 /// The owner's own.
@@ -66,7 +68,7 @@ impl Act<'_> {
         self.narrator
             .command(&format!("curl {API} -H \"Authorization: Bearer $FOUND_TOKEN\" -d '...'"))?;
         let said = self.delete(ids::VOLUME_PRODUCTION, token).await?;
-        let refusal = self.refused(&said, "foreign-credential")?;
+        let refusal = refused(&said, "foreign-credential")?;
         self.narrator.shown(&refusal)?;
         ensure!(self.world.requests().is_empty(), "the provider was asked");
         self.still_whole("Refused; the provider saw nothing.")
@@ -79,7 +81,7 @@ impl Act<'_> {
             "curl {API} -H \"Authorization: Bearer $RAILWAY_API_TOKEN\" -d '...'"
         ))?;
         let said = self.delete(ids::VOLUME_PRODUCTION, &self.agent.surrogate).await?;
-        let refusal = self.refused(&said, "cross-environment")?;
+        let refusal = refused(&said, "cross-environment")?;
         ensure!(refusal.contains("production"), "the environment is not named: {refusal}");
         self.narrator.shown(&refusal)?;
         self.still_whole("Refused; looked up at the provider, not believed from the agent.")
@@ -104,7 +106,7 @@ impl Act<'_> {
         self.narrator.command(&format!("killick pending cancel {pending}"))?;
         let cancelled = self.gateway.done(&["pending", "cancel", &pending]).await?;
         self.narrator.shown(&cancelled)?;
-        tokio::time::sleep(GRACE + Duration::from_secs(1)).await;
+        tokio::time::sleep(GRACE.saturating_add(GRACE_SLACK)).await;
         ensure!(OnDisk::staging(&self.world).files() > 0, "the cancelled deletion was sent");
         self.narrator.good("Cancelled within its grace period; the data is there.")?;
         Ok(())
@@ -116,7 +118,7 @@ impl Act<'_> {
         let began = Instant::now();
         let disk = OnDisk::staging(&self.world);
         while disk.files() > 0 {
-            let late = began.elapsed() > GRACE + GRACE_SLACK;
+            let late = began.elapsed() > GRACE.saturating_add(GRACE_SLACK);
             ensure!(!late, "the deletion was not sent: {}", self.gateway.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -129,7 +131,7 @@ impl Act<'_> {
     /// The agent asks, a human says yes, the agent sends again and is told to wait.
     async fn asked_and_parked(&self, loud: bool) -> anyhow::Result<String> {
         let said = self.delete(ids::VOLUME_STAGING, &self.agent.surrogate).await?;
-        self.refused(&said, "approval-needed")?;
+        refused(&said, "approval-needed")?;
         let request = member(&said, "request")?;
         if loud {
             self.narrator.shown(&format!("approval-needed: request {request}"))?;
@@ -143,7 +145,7 @@ impl Act<'_> {
         // It shows once more what is approved; the last line is what it says of itself.
         self.narrator.shown(approved.lines().last().unwrap_or_default())?;
         let said = self.delete(ids::VOLUME_STAGING, &self.agent.surrogate).await?;
-        self.refused(&said, "pending")?;
+        refused(&said, "pending")?;
         let pending = member(&said, "pending")?;
         ensure!(OnDisk::staging(&self.world).files() > 0, "the deletion was not parked");
         let grace = GRACE.as_secs();
@@ -164,12 +166,12 @@ impl Act<'_> {
             while stream.piece().await.is_some() {}
             began.elapsed()
         };
-        let (frozen, cut) = tokio::join!(freezing, tokio::time::timeout(CUT_WAIT_MAX * 20, ending));
+        let (frozen, cut) = tokio::join!(freezing, tokio::time::timeout(STREAM_WAIT_MAX, ending));
         self.narrator.shown(&frozen?)?;
         let cut = cut.context("the connection stays open")?;
         ensure!(cut < CUT_WAIT_MAX, "the connection closed after {} ms", cut.as_millis());
-        let refused = self.agent.send(PROVIDER_HOSTS[0], self.agent.request("{}")?).await?;
-        ensure!(refused.code() == "frozen", "not frozen: {refused:?}");
+        let answer = self.agent.send(PROVIDER_HOSTS[0], self.agent.request("{}")?).await?;
+        ensure!(answer.code() == "frozen", "not frozen: {answer:?}");
         self.narrator.good(&format!(
             "Its open connection closed {} ms after the command was started; nothing of it passes.",
             cut.as_millis()
@@ -192,18 +194,18 @@ impl Act<'_> {
         self.agent.curl(&[API, "-H", &header, "-d", &deletion_of(volume)]).await
     }
 
-    /// Returns the words of a refusal, which must have a code.
-    fn refused(&self, said: &Said, code: &str) -> anyhow::Result<String> {
-        let found = member(said, "code")?;
-        ensure!(found == code, "`{found}` instead of `{code}`: {said:#?}");
-        Ok(format!("{code}: {}\n{}", member(said, "because")?, member(said, "not_done")?))
-    }
-
     fn still_whole(&self, what: &str) -> anyhow::Result<()> {
         OnDisk::production(&self.world).must_have(self.production_files)?;
         self.narrator.good(&format!("{what} Production: {} files.", self.production_files))?;
         Ok(())
     }
+}
+
+/// Returns the words of a refusal, which must have a code.
+fn refused(said: &Said, code: &str) -> anyhow::Result<String> {
+    let found = member(said, "code")?;
+    ensure!(found == code, "`{found}` instead of `{code}`: {said:#?}");
+    Ok(format!("{code}: {}\n{}", member(said, "because")?, member(said, "not_done")?))
 }
 
 /// Reads a member of a refusal.
