@@ -26,6 +26,8 @@
 use killick_model::record::{Draft, Kind};
 use killick_model::{Action, CallDigest, CallId, Code, Outcome, Refusal, UpstreamName};
 
+use zeroize::Zeroizing;
+
 use crate::freeze::Lifeline;
 use crate::ports::Reservation;
 
@@ -37,6 +39,11 @@ pub trait Call: Send + 'static {
     fn digest(&self) -> CallDigest;
     /// Returns where it would go.
     fn upstream(&self) -> &UpstreamName;
+    /// Returns its canonical form, from which its adapter can revive it. Asked for only when it has to wait.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    fn canonical(&self) -> Result<Zeroizing<Vec<u8>>, Refusal>;
 }
 
 /// What the agent asked. Nothing here can reach an upstream.

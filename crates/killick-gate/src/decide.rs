@@ -41,8 +41,6 @@ pub struct Asked<'a> {
     pub live: &'a LiveSession,
     /// What was found about the objects, in the order of [`Action::objects`].
     pub facts: Vec<ObjectFacts>,
-    /// The call's canonical form, parked when it has to wait.
-    pub canonical: &'a [u8],
     /// The adapter that can revive it.
     pub adapter: &'static str,
     /// Who carries out obligations.
@@ -183,6 +181,7 @@ impl Gate {
         ruling: &Ruling,
         needs: &Needs,
     ) -> Result<Refusal, Refusal> {
+        let canonical = call.canonical()?;
         let request = self
             .ask(Ask {
                 live: asked.live,
@@ -192,7 +191,7 @@ impl Gate {
                 upstream: call.upstream(),
                 facts: &asked.facts,
                 obligations: self.obligations(call.action(), needs),
-                canonical: asked.canonical,
+                canonical: &canonical,
             })
             .await?;
         let mut refusal = Refusal::new(Code::ApprovalNeeded, ruling.because.clone());
@@ -330,7 +329,8 @@ impl Gate {
         grace_millis: u64,
         yes: Option<&Yes>,
     ) -> Result<Refusal, Refusal> {
-        if asked.canonical.len() > Pending::CANONICAL_BYTES_MAX {
+        let canonical = call.canonical()?;
+        if canonical.len() > Pending::CANONICAL_BYTES_MAX {
             return Err(Refusal::new(Code::BodyTooLarge, "the call is too large to be parked"));
         }
         let now = self.now();
@@ -367,8 +367,7 @@ impl Gate {
             .append(entry, Durability::Durable)
             .await
             .map_err(|error| crate::gate::record_refusal(&error))?;
-        let (kept, canonical) =
-            (pending.clone(), zeroize::Zeroizing::new(asked.canonical.to_vec()));
+        let kept = pending.clone();
         self.on_store(move |store| store.pending_add(&kept, &canonical))
             .await
             .map_err(|error| store_refusal(&error))?;

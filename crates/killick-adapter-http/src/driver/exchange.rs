@@ -12,7 +12,6 @@ use killick_gate::{Asked, Due, LiveSession, Sending, Undecided, Verdict};
 use killick_model::admin::Upstream;
 use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Outcome, Refusal};
-use zeroize::Zeroizing;
 
 use super::answer::{ANSWER_READ_BYTES_MAX, AnswerBody, LeakWatch, Streamed};
 use super::connection::{authenticate, session_token};
@@ -299,12 +298,7 @@ async fn understand(
     head::check(view, &addressed.authority).map_err(Refusal::from)?;
     let cleared = credentials::clear(adapter, addressed, view).await?;
     let judged = judge::judge(&adapter.packs, &addressed.upstream, &cleared.view)?;
-    if let Some(message) = &judged.invalid {
-        return Err(Refusal::new(
-            Code::InvalidDocument,
-            format!("the document is not valid for the provider's schema: {message}"),
-        ));
-    }
+    judged.sendable()?;
     Ok(HttpCall {
         judged,
         upstream: Arc::clone(&addressed.upstream),
@@ -325,18 +319,6 @@ impl HttpCall {
             inject: self.inject,
         }
     }
-
-    fn parked(&self) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-        let parked = ParkedHttp {
-            version: PARKED_VERSION,
-            upstream: self.upstream.name.clone(),
-            host: self.host.clone(),
-            request: self.judged.canonical.clone(),
-        };
-        serde_json::to_vec(&parked).map(Zeroizing::new).map_err(|error| {
-            Refusal::new(Code::DecisionFailed, format!("the call cannot be kept: {error}"))
-        })
-    }
 }
 
 async fn through_gate(
@@ -348,7 +330,6 @@ async fn through_gate(
 ) -> Result<killick_gate::Recorded<HttpCall>, Refusal> {
     let errands = Errands::new(Arc::clone(adapter), Arc::clone(&call.upstream), call.host.clone());
     let facts = adapter.gate.gather(live, &call, &call.upstream, &errands, due).await;
-    let canonical = call.parked()?;
     let session_in_production = pack_of(adapter, &call.upstream)
         .is_some_and(|pack| pack.is_production(&live.principal.environment));
     let bare = call.judged.canonical.path_and_query.split('?').next().unwrap_or_default();
@@ -356,15 +337,8 @@ async fn through_gate(
         .inject
         .then(|| adapter.vault.bound(&call.upstream.name, bare).map(|info| info.name))
         .flatten();
-    let asked = Asked {
-        live,
-        facts,
-        canonical: &canonical,
-        adapter: ADAPTER_NAME,
-        hands: &errands,
-        due,
-        session_in_production,
-    };
+    let asked =
+        Asked { live, facts, adapter: ADAPTER_NAME, hands: &errands, due, session_in_production };
     match adapter.gate.decide(asked, Undecided(call)).await {
         Verdict::Refuse(refused) => Err(*refused),
         Verdict::Permit(permitted) => {
@@ -450,6 +424,7 @@ pub(super) async fn revive(
     })?;
     let request: &CanonicalRequest = &parked.request;
     let judged = judge::judge(&adapter.packs, &upstream, &request.view(&upstream))?;
+    judged.sendable()?;
     let call = HttpCall {
         judged,
         upstream: Arc::clone(&upstream),

@@ -135,9 +135,10 @@ impl Explainer<'_> {
             explanation.reason =
                 format!("{}: `{}` is not declared", Code::UndeclaredUpstream, view.host);
         }
-        if let Some(message) = &judged.invalid {
+        if let Err(refused) = judged.sendable() {
             explanation.decision = Verdict::Deny;
-            explanation.reason = format!("invalid-document: {message}");
+            explanation.obligations.clear();
+            explanation.reason = format!("{}: {}", refused.code, refused.because);
         }
         explanation
     }

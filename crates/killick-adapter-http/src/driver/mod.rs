@@ -109,6 +109,21 @@ impl Call for HttpCall {
     fn upstream(&self) -> &UpstreamName {
         &self.upstream.name
     }
+
+    fn canonical(&self) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        let parked = ParkedHttp {
+            version: PARKED_VERSION,
+            upstream: self.upstream.name.clone(),
+            host: self.host.clone(),
+            request: self.judged.canonical.clone(),
+        };
+        serde_json::to_vec(&parked).map(Zeroizing::new).map_err(|error| {
+            Refusal::new(
+                killick_model::Code::DecisionFailed,
+                format!("the call cannot be kept: {error}"),
+            )
+        })
+    }
 }
 
 impl HttpAdapter {
