@@ -103,11 +103,21 @@ async fn tunnel(adapter: Arc<HttpAdapter>, mut stream: Stream, begun: Vec<u8>, p
         Ok(authority) => authority,
         Err(violation) => return reject(&adapter, stream, Some(&live), violation.into()).await,
     };
-    let declared = adapter.by_host(&authority.host, authority.port).filter(|found| found.tls);
-    let Some(upstream) = declared else {
-        let because = format!("`{}:{}` is not a declared upstream", authority.host, authority.port);
-        let refused = Refusal::new(Code::UndeclaredUpstream, because);
-        return reject(&adapter, stream, Some(&live), refused).await;
+    let known = adapter.by_host(&authority.host, authority.port).filter(|found| found.tls);
+    let declared = known.is_some();
+    let upstream = match known {
+        Some(upstream) => Ok(upstream),
+        // Looked at all the same: what the agent wanted to carry there is worth knowing.
+        None if is_public_https(&authority) => exchange::nobodys(&authority, true),
+        None => {
+            let because =
+                format!("`{}:{}` is not a declared upstream", authority.host, authority.port);
+            Err(Refusal::new(Code::UndeclaredUpstream, because))
+        }
+    };
+    let upstream = match upstream {
+        Ok(upstream) => upstream,
+        Err(refused) => return reject(&adapter, stream, Some(&live), refused).await,
     };
     if stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.is_err()
         || stream.flush().await.is_err()
@@ -125,12 +135,19 @@ async fn tunnel(adapter: Arc<HttpAdapter>, mut stream: Stream, begun: Vec<u8>, p
             return;
         }
     };
-    let way = exchange::Way::Tunnel { live: Arc::clone(&live), authority, upstream };
+    let way = exchange::Way::Tunnel { live: Arc::clone(&live), authority, upstream, declared };
     if accepted.http2 {
         inside_http2(adapter, accepted.stream, way, peer, &live).await;
     } else {
         inside_http1(adapter, accepted.stream, way, peer, &live).await;
     }
+}
+
+/// Returns whether an undeclared target is a plain name on the port of HTTPS.
+fn is_public_https(authority: &Authority) -> bool {
+    authority.port == 443
+        && authority.host.contains('.')
+        && authority.host.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 async fn inside_http1(

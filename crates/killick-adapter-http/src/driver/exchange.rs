@@ -27,13 +27,14 @@ mod address;
 mod credentials;
 
 pub(super) use address::Leave;
-use address::{Addressed, SESSION_HEADER, address, presented_session};
+pub(super) use address::nobodys;
+use address::{Addressed, SESSION_HEADER, address, presented_session, undeclared};
 
 /// How the request came to the gateway.
 #[derive(Clone)]
 pub(super) enum Way {
-    /// Inside a tunnel to a declared upstream, whose session the CONNECT named.
-    Tunnel { live: Arc<LiveSession>, authority: Authority, upstream: Arc<Upstream> },
+    /// Inside a tunnel whose session the CONNECT named.
+    Tunnel { live: Arc<LiveSession>, authority: Authority, upstream: Arc<Upstream>, declared: bool },
     /// `GET http://host/path`.
     Absolute,
     /// `GET /u/UPSTREAM/path`.
@@ -210,7 +211,6 @@ async fn view(
         }
     })?;
     let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(parts.headers.len());
-    let mut names_host = false;
     for (name, value) in &parts.headers {
         // The hop's own: it was read when the request was addressed. What is not this session's token
         // stays, and is seen as what it is: a credential that the gateway did not issue.
@@ -223,7 +223,6 @@ async fn view(
         if own {
             continue;
         }
-        names_host |= name == "host";
         headers.push((name.as_str().to_owned(), value.as_bytes().to_vec()));
     }
     match arrival.way {
@@ -233,8 +232,13 @@ async fn view(
             headers.push(("host".into(), authority_text(&addressed.authority).into_bytes()));
         }
         Way::Tunnel { .. } | Way::Absolute => {
-            if let (false, Some(authority)) = (names_host, parts.uri.authority()) {
-                headers.push(("host".into(), authority.as_str().as_bytes().to_vec()));
+            // HTTP/2 may say it twice; two that differ are two hosts, which no request may have.
+            if let Some(authority) = parts.uri.authority() {
+                let authority = authority.as_str().as_bytes();
+                let said = headers.iter().any(|(name, host)| name == "host" && host == authority);
+                if !said {
+                    headers.push(("host".into(), authority.to_vec()));
+                }
             }
         }
     }
@@ -296,7 +300,11 @@ async fn understand(
     view: &RequestView,
 ) -> Result<HttpCall, Refusal> {
     head::check(view, &addressed.authority).map_err(Refusal::from)?;
+    // Credentials first: a stray one is noticed wherever it was to be taken.
     let cleared = credentials::clear(adapter, addressed, view).await?;
+    if !addressed.declared {
+        return Err(undeclared(addressed));
+    }
     let judged = judge::judge(&adapter.packs, &addressed.upstream, &cleared.view)?;
     judged.sendable()?;
     Ok(HttpCall {

@@ -60,6 +60,8 @@ pub(super) struct Addressed {
     pub(super) upstream: Arc<Upstream>,
     pub(super) authority: Authority,
     pub(super) path: String,
+    /// Whether a human declared the upstream. One that is not declared is looked at, and refused.
+    pub(super) declared: bool,
 }
 
 /// Finds session and upstream. Session first: nobody learns what is declared without one.
@@ -68,8 +70,9 @@ pub(super) fn address(
     arrival: &Arrival,
     request: &Request<Incoming>,
 ) -> Result<Addressed, Refused> {
-    if let Way::Tunnel { live, authority, upstream } = &arrival.way {
+    if let Way::Tunnel { live, authority, upstream, declared } = &arrival.way {
         return Ok(Addressed {
+            declared: *declared,
             live: Arc::clone(live),
             upstream: Arc::clone(upstream),
             authority: authority.clone(),
@@ -94,20 +97,41 @@ pub(super) fn address(
         })?;
         let host = upstream.hosts.first().cloned().unwrap_or_default();
         let authority = Authority { host, port: upstream.port };
-        return Ok(Addressed { live, upstream, authority, path });
+        return Ok(Addressed { live, upstream, authority, path, declared: true });
     }
     let raw = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
     let authority = Authority::parse(raw, 80).map_err(|violation| refuse(violation.into()))?;
-    let declared =
-        adapter.by_host(&authority.host, authority.port).filter(|upstream| !upstream.tls);
-    let upstream = declared.ok_or_else(|| {
-        let because = format!(
-            "`{}:{}` is not a declared upstream for plain HTTP",
-            authority.host, authority.port
-        );
-        refuse(Refusal::new(Code::UndeclaredUpstream, because))
-    })?;
-    Ok(Addressed { live, upstream, authority, path: request.uri().path().to_owned() })
+    let known = adapter.by_host(&authority.host, authority.port).filter(|upstream| !upstream.tls);
+    let declared = known.is_some();
+    let upstream = match known {
+        Some(upstream) => upstream,
+        None => nobodys(&authority, false).map_err(refuse)?,
+    };
+    Ok(Addressed { live, upstream, authority, path: request.uri().path().to_owned(), declared })
+}
+
+/// Returns an upstream that nobody declared, so that a request to it can be looked at before it is refused.
+pub(crate) fn nobodys(authority: &Authority, tls: bool) -> Result<Arc<Upstream>, Refusal> {
+    let name = UpstreamName::parse("undeclared")
+        .map_err(|error| Refusal::new(Code::UndeclaredUpstream, error.to_string()))?;
+    Ok(Arc::new(Upstream {
+        name,
+        hosts: vec![authority.host.clone()],
+        port: authority.port,
+        tls,
+        pack: None,
+        declared: None,
+        model_provider: false,
+        dial: None,
+        writes_by_method: false,
+        private_address: false,
+    }))
+}
+
+/// Returns the refusal of an upstream that nobody declared.
+pub(super) fn undeclared(addressed: &Addressed) -> Refusal {
+    let Authority { host, port } = &addressed.authority;
+    Refusal::new(Code::UndeclaredUpstream, format!("`{host}:{port}` is not a declared upstream"))
 }
 
 /// The header in which a request to the reverse proxy may name its session.

@@ -70,23 +70,7 @@ pub(super) async fn clear(
     let mut seen = sightings(view, positions);
     let mut view = view.clone();
     if addressed.upstream.model_provider {
-        let (head, body): (Vec<_>, Vec<_>) =
-            seen.into_iter().partition(|sighting| !in_body(&sighting.place));
-        let known: Vec<Sighting> = body
-            .into_iter()
-            .filter(|sighting| {
-                matches!(
-                    here.recognise(&sighting.bytes),
-                    Recognised::KnownForeign | Recognised::IssuedElsewhere
-                )
-            })
-            .collect();
-        if !known.is_empty() {
-            view.body = redact(&view.body, &known);
-            let places = known.iter().map(|sighting| sighting.place.to_string()).collect();
-            note_redaction(adapter, addressed, places).await?;
-        }
-        seen = head;
+        seen = redacted(adapter, addressed, &mut view, positions, &here, seen).await?;
     }
     match classify(&seen, &here) {
         CredentialVerdict::Clean => {
@@ -112,16 +96,41 @@ pub(super) async fn clear(
     }
 }
 
-fn in_body(place: &Place) -> bool {
-    match place {
-        Place::BodyKey(_) | Place::BodyShape(_) | Place::BodyWord(_) => true,
-        Place::Authorization { .. }
-        | Place::Header(_)
-        | Place::UnknownHeader(_)
-        | Place::Cookie(_)
-        | Place::UserInfo
-        | Place::Query(_) => false,
+/// Takes known credentials out of the body of a call to a model provider, and returns what was seen in its head.
+/// What cannot be taken out (escaped, packed) is foreign like everywhere else.
+async fn redacted(
+    adapter: &Arc<HttpAdapter>,
+    addressed: &Addressed,
+    view: &mut RequestView,
+    positions: &Positions,
+    here: &Here<'_>,
+    seen: Vec<Sighting>,
+) -> Result<Vec<Sighting>, Refusal> {
+    let is_known = |sighting: &Sighting| {
+        matches!(
+            here.recognise(&sighting.bytes),
+            Recognised::KnownForeign | Recognised::IssuedElsewhere
+        )
+    };
+    let in_body = |all: Vec<Sighting>| -> (Vec<Sighting>, Vec<Sighting>) {
+        all.into_iter().partition(|sighting| !sighting.place.is_in_body())
+    };
+    let (head, body) = in_body(seen);
+    let known: Vec<Sighting> = body.into_iter().filter(is_known).collect();
+    if known.is_empty() {
+        return Ok(head);
     }
+    view.body = redact(&crate::body::decode(view)?, &known);
+    view.headers.retain(|(name, _)| name != "content-encoding");
+    let (_, left) = in_body(sightings(view, positions));
+    let left: Vec<Place> =
+        left.into_iter().filter(is_known).map(|sighting| sighting.place).collect();
+    if !left.is_empty() {
+        return Err(foreign(&left));
+    }
+    let places = known.iter().map(|sighting| sighting.place.to_string()).collect();
+    note_redaction(adapter, addressed, places).await?;
+    Ok(head)
 }
 
 /// Returns whether there is a credential to put in. A surrogate needs one; without any, the call goes as it is.
