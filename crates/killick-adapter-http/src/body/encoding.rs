@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use bytes::Bytes;
-use flate2::bufread::{GzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use killick_model::{Code, Refusal};
 
 use crate::judge::RequestView;
@@ -19,13 +19,23 @@ const CODINGS_MAX: usize = 2;
 /// # Errors
 /// It is too large, not whole, in a coding that is not undone, or damaged.
 pub fn decode(request: &RequestView) -> Result<Bytes, Refusal> {
+    let body = unpack(request)?;
+    match charset(request) {
+        Charset::Utf8 => Ok(body),
+        Charset::Utf16 | Charset::Latin1 | Charset::Other => {
+            Err(ambiguous("a charset other than UTF-8"))
+        }
+    }
+}
+
+/// Returns the body without content encoding, whatever its charset.
+pub(crate) fn unpack(request: &RequestView) -> Result<Bytes, Refusal> {
     if !request.body_complete || request.body.len() > BODY_JUDGED_BYTES_MAX {
         return Err(Refusal::new(
             Code::BodyTooLarge,
             format!("the body is larger than the {BODY_JUDGED_BYTES_MAX} bytes that are judged"),
         ));
     }
-    charset(request)?;
     let mut codings = Vec::new();
     for value in request.header("content-encoding") {
         let text =
@@ -65,10 +75,18 @@ fn inflate_gzip(body: &[u8]) -> Result<Bytes, Refusal> {
     }
 }
 
+// By the standard in zlib's wrapping; many clients leave it away, and servers take both. What has
+// the wrapping and its checksum is not taken for the other.
 fn inflate_zlib(body: &[u8]) -> Result<Bytes, Refusal> {
     let mut decoder = ZlibDecoder::new(body);
-    let out = inflate(&mut decoder)?;
-    if decoder.into_inner().is_empty() {
+    let (out, rest) = match inflate(&mut decoder) {
+        Ok(out) => (out, decoder.into_inner()),
+        Err(wrapped) => {
+            let mut bare = DeflateDecoder::new(body);
+            (inflate(&mut bare).map_err(|_| wrapped)?, bare.into_inner())
+        }
+    };
+    if rest.is_empty() {
         Ok(out)
     } else {
         Err(ambiguous("bytes stand behind the end of the compressed body"))
@@ -93,18 +111,66 @@ fn inflate(decoder: impl Read) -> Result<Bytes, Refusal> {
     Ok(Bytes::from(out))
 }
 
-fn charset(request: &RequestView) -> Result<(), Refusal> {
+/// What a request says of the letters of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Charset {
+    /// Nothing, or UTF-8.
+    Utf8,
+    /// UTF-16 of either order.
+    Utf16,
+    /// One byte a letter, the lower half as in ASCII.
+    Latin1,
+    /// Anything else, or two that differ.
+    Other,
+}
+
+fn charset(request: &RequestView) -> Charset {
+    let mut said: Option<Charset> = None;
     for value in request.header("content-type") {
         let text = String::from_utf8_lossy(value).to_ascii_lowercase();
         for parameter in text.split(';').skip(1) {
             let Some((name, value)) = parameter.split_once('=') else { continue };
-            let value = value.trim().trim_matches('"');
-            if name.trim() == "charset" && !matches!(value, "utf-8" | "utf8" | "us-ascii") {
-                return Err(ambiguous("a charset other than UTF-8"));
+            if name.trim() != "charset" {
+                continue;
             }
+            let one = match value.trim().trim_matches('"') {
+                "utf-8" | "utf8" | "us-ascii" => Charset::Utf8,
+                "utf-16" | "utf-16le" | "utf-16be" | "utf16" => Charset::Utf16,
+                "iso-8859-1" | "latin1" | "windows-1252" => Charset::Latin1,
+                _ => Charset::Other,
+            };
+            said = match said {
+                None => Some(one),
+                Some(before) if before == one => Some(one),
+                Some(_) => Some(Charset::Other),
+            };
         }
     }
-    Ok(())
+    said.unwrap_or(Charset::Utf8)
+}
+
+/// Returns the texts that a body could be for a server that goes by its charset, or finds one out.
+/// They are for telling what it would do; such a body is not sent.
+pub(crate) fn texts_by_charset(request: &RequestView, body: &[u8]) -> Vec<String> {
+    let own = text(body).filter(|text| !text.contains('\0')).map(str::to_owned);
+    let found: Vec<Option<String>> = match charset(request) {
+        Charset::Utf8 | Charset::Utf16 => {
+            vec![own, utf16(body, u16::from_le_bytes), utf16(body, u16::from_be_bytes)]
+        }
+        Charset::Latin1 => vec![own, Some(body.iter().copied().map(char::from).collect())],
+        Charset::Other => Vec::new(),
+    };
+    found.into_iter().flatten().collect()
+}
+
+fn utf16(body: &[u8], unit: impl Fn([u8; 2]) -> u16) -> Option<String> {
+    let (pairs, rest) = body.as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+    let text = String::from_utf16(&units).ok()?;
+    Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }
 
 /// Returns a decoded body as text, without the byte order mark.

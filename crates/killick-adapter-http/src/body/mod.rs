@@ -1,13 +1,17 @@
-//! Bodies that can be read in one way only.
+//! Bodies: read in one way only, to be sent on; and in every way, to tell what could become of them.
 
 mod encoding;
 mod form;
 pub mod json;
+mod multipart;
+mod ways;
 
-pub(crate) use encoding::text;
 pub use encoding::{BODY_JUDGED_BYTES_MAX, decode};
+pub(crate) use encoding::{text, texts_by_charset, unpack};
 pub use form::{PAIRS_MAX, encode_pairs, pairs};
 pub use json::Json;
+pub(crate) use multipart::{FormPart, multipart};
+pub(crate) use ways::ways;
 
 use crate::judge::RequestView;
 
