@@ -9,8 +9,8 @@ use apollo_compiler::ast::{
 };
 use apollo_compiler::parser::Parser;
 
+use super::reading::Element;
 use super::variables::{self, Bindings};
-use crate::body::Json;
 use crate::judge::argument::Arg;
 use crate::pack::Root;
 
@@ -93,12 +93,8 @@ pub(super) fn parse(text: &str) -> Result<Document, DocumentError> {
 }
 
 /// Chooses the operation and collects its root fields.
-pub(crate) fn choose(
-    text: &str,
-    operation_name: Option<&str>,
-    given: &[(String, Json)],
-) -> Result<Chosen, DocumentError> {
-    let document = parse(text)?;
+pub(crate) fn choose(element: &Element) -> Result<Chosen, DocumentError> {
+    let document = parse(&element.text)?;
     let mut operations: Vec<&Node<OperationDefinition>> = Vec::new();
     let mut fragments: HashMap<&str, &Node<FragmentDefinition>> = HashMap::new();
     for definition in &document.definitions {
@@ -120,7 +116,7 @@ pub(crate) fn choose(
     if fragments.len() > FRAGMENTS_MAX {
         return Err(DocumentError::TooMany);
     }
-    let operation = match (operation_name, operations.as_slice()) {
+    let operation = match (element.operation_name.as_deref(), operations.as_slice()) {
         (None, [only]) => *only,
         (None, _) => return Err(DocumentError::Unchosen),
         (Some(name), all) => all
@@ -129,7 +125,7 @@ pub(crate) fn choose(
             .ok_or(DocumentError::NoSuchOperation)?,
     };
     let reached = reach(operation, &fragments)?;
-    let bindings = Bindings::new(operation, given);
+    let bindings = Bindings::new(operation, &element.variables, element.files);
     let mut collector = Collector {
         fragments: &fragments,
         bindings: &bindings,

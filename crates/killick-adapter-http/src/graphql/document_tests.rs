@@ -1,14 +1,20 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::body::Json;
+
+fn element(text: &str, operation: Option<&str>, variables: &str) -> Element {
+    let Json::Object(variables) = Json::parse(variables).unwrap() else { panic!("an object") };
+    let operation_name = operation.map(str::to_owned);
+    Element { text: text.to_owned(), operation_name, variables, files: false }
+}
 
 fn names(
     text: &str,
     operation: Option<&str>,
     variables: &str,
 ) -> Result<Vec<String>, DocumentError> {
-    let Json::Object(given) = Json::parse(variables).unwrap() else { panic!("an object") };
-    let chosen = choose(text, operation, &given)?;
+    let chosen = choose(&element(text, operation, variables))?;
     Ok(chosen.fields.into_iter().map(|field| field.name).collect())
 }
 
@@ -73,8 +79,7 @@ fn only_a_value_that_is_known_keeps_a_field_from_running() {
 #[test]
 fn arguments_are_followed_through_variables_and_defaults() {
     let argument = |text: &str, variables: &str| {
-        let Json::Object(given) = Json::parse(variables).unwrap() else { panic!("an object") };
-        let chosen = choose(text, None, &given).unwrap();
+        let chosen = choose(&element(text, None, variables)).unwrap();
         let path = crate::pack::ArgPath::parse("id").unwrap();
         chosen.fields[0].arguments.select(&path).first().map(|arg| (*arg).clone())
     };
@@ -126,4 +131,19 @@ fn fragments_that_are_missing_or_reach_themselves_are_refused() {
         Err(DocumentError::DefinedTwice)
     );
     assert_eq!(names("{ a } type T { b: Int }", None, "{}"), Err(DocumentError::NotExecutable));
+}
+
+#[test]
+fn a_null_that_a_file_may_replace_is_unknown() {
+    let path = crate::pack::ArgPath::parse("f").unwrap();
+    let argument = |variables: &str, files: bool| {
+        let element = Element { files, ..element("mutation($f: X) { m(f: $f) }", None, variables) };
+        let chosen = choose(&element).unwrap();
+        chosen.fields[0].arguments.select(&path).first().map(|arg| (*arg).clone())
+    };
+    assert_eq!(argument(r#"{"f":null}"#, false), Some(Arg::Null));
+    for held in [r#"{"f":null}"#, r#"{"f":[1,null]}"#, r#"{"f":{"g":[{"h":null}]}}"#] {
+        assert_eq!(argument(held, true), Some(Arg::Unknown), "{held}");
+    }
+    assert_eq!(argument(r#"{"f":"a"}"#, true), Some(Arg::Scalar("a".into())));
 }

@@ -11,11 +11,17 @@ use crate::judge::argument::Arg;
 pub(super) struct Bindings(BTreeMap<String, Option<Arg>>);
 
 impl Bindings {
-    pub(super) fn new(operation: &OperationDefinition, given: &[(String, Json)]) -> Self {
+    /// `files`: what holds a null may hold a file in its place.
+    pub(super) fn new(
+        operation: &OperationDefinition,
+        given: &[(String, Json)],
+        files: bool,
+    ) -> Self {
         let mut bindings = BTreeMap::new();
         for variable in &operation.variables {
             let value = given.iter().find(|(name, _)| variable.name == name.as_str());
             let bound = match (value, &variable.default_value) {
+                (Some((_, value)), _) if files && holds_null(value) => Some(Arg::Unknown),
                 (Some((_, value)), _) => Some(Arg::from(value)),
                 (None, Some(default)) => constant(default),
                 // Required and not given: no server should run it, so nobody knows what it would do.
@@ -36,6 +42,15 @@ impl Bindings {
             )
             | None => None,
         }
+    }
+}
+
+fn holds_null(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+        Json::Array(items) => items.iter().any(holds_null),
+        Json::Object(fields) => fields.iter().any(|(_, value)| holds_null(value)),
     }
 }
 

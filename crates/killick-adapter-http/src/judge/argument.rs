@@ -100,7 +100,10 @@ impl Arg {
 
     fn step(&self, step: &ArgStep) -> Vec<&Self> {
         match (step, self) {
-            (_, Self::Unknown) => vec![self],
+            // Whatever stands below an unknown value is unknown; and a single value stands for a list
+            // of one, as GraphQL coerces it.
+            (_, Self::Unknown)
+            | (ArgStep::Each, Self::Bool(_) | Self::Scalar(_) | Self::Object(_)) => vec![self],
             (ArgStep::Key(key), Self::Object(fields)) => {
                 fields.iter().filter(|(name, _)| name == key).map(|(_, arg)| arg).collect()
             }
@@ -109,8 +112,6 @@ impl Arg {
             (ArgStep::Key(_), Self::Scalar(text)) if text.trim_start().starts_with(['{', '[']) => {
                 vec![&UNKNOWN]
             }
-            // A single value stands for a list of one; GraphQL coerces so.
-            (ArgStep::Each, Self::Bool(_) | Self::Scalar(_) | Self::Object(_)) => vec![self],
             (ArgStep::Key(_), Self::List(items)) => {
                 items.iter().flat_map(|item| item.step(step)).collect()
             }

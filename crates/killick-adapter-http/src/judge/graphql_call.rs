@@ -1,22 +1,26 @@
 //! Judging a request to a GraphQL path.
 
-use apollo_compiler::ast::Document;
 use bytes::Bytes;
 use killick_model::admin::Upstream;
-use killick_model::{Action, BackupsFate, CallDigest, Effect, Facet, Part, Recovery, Refusal};
+use killick_model::{
+    Action, BackupsFate, CallDigest, Effect, Facet, Part, Recovery, Refusal, Severity,
+};
 
 use super::part::{account, part};
+use super::schema::invalid;
 use super::{AnswerSpot, CanonicalRequest, Creation, Judged, RequestView};
 use super::{headers_to_pass_on, too_many};
 use crate::body::Json;
 use crate::graphql::{
-    Chosen, DocumentError, Element, Envelope, RootField, canonical, choose, envelope, excerpt,
-    revealing,
+    Chosen, DocumentError, Doubt, Element, Envelope, RootField, canonical, choose, distinct,
+    envelope, excerpt, revealing, shorten,
 };
 use crate::pack::{Pack, Root};
 
-/// The most bytes of what is told about an invalid document.
-const INVALID_BYTES_MAX: usize = 300;
+static NO_VARIABLES: Json = Json::Object(Vec::new());
+
+/// Destroying or administering root fields of one call from which on they are a bulk.
+const BULK_LEN_MIN: usize = 10;
 
 /// Judges a request to a GraphQL path of a pack.
 pub(super) fn judge(
@@ -24,48 +28,54 @@ pub(super) fn judge(
     upstream: &Upstream,
     request: &RequestView,
 ) -> Result<Judged, Refusal> {
-    let mut headers = headers_to_pass_on(request, &pack.positions);
+    let headers = headers_to_pass_on(request, &pack.positions);
+    let call = |batch| Call { pack, upstream, batch };
     match envelope(request)? {
         Envelope::Opaque { because, body } => {
             opaque(pack, upstream, request, headers, because, body)
         }
         Envelope::Documents { elements, batch } => {
-            headers.retain(|(name, _)| name != "content-type");
-            headers.push(("content-type".into(), "application/json".into()));
-            let call = Call { pack, upstream, batch };
-            let mut sum = Sum::default();
-            for (at, element) in elements.iter().enumerate() {
-                call.element(at, element, &mut sum);
+            call(batch).sum(&elements).judged(upstream, request, headers, batch)
+        }
+        Envelope::Doubtful { elements, doubt, body } => {
+            let mut sum = call(false).sum(&elements);
+            let mut ambiguous = None;
+            match doubt {
+                Doubt::Ambiguous(because) => ambiguous = Some(because),
+                Doubt::Invalid(because) => sum.invalid = Some(because.to_owned()),
             }
-            let body = if batch {
-                Json::Array(sum.bodies)
-            } else {
-                sum.bodies.into_iter().next().unwrap_or(Json::Null)
-            };
-            let mut meaning: Vec<&[u8]> = vec![
-                b"graphql",
-                upstream.name.as_str().as_bytes(),
-                if batch { b"batch" } else { b"single" },
-            ];
-            meaning.extend(sum.meanings.iter().map(String::as_bytes));
-            let digest = CallDigest::of(&meaning);
-            Ok(Judged {
-                action: Action::new(sum.parts, crate::graphql::shorten(sum.excerpts.join(" ")))
-                    .map_err(|error| too_many(&error))?,
-                canonical: CanonicalRequest {
-                    method: "POST".into(),
-                    path_and_query: request.path.clone(),
-                    headers,
-                    body: Bytes::from(body.encode()),
-                },
-                digest,
-                invalid: sum.invalid,
-                creates: sum.creates,
-                answer_secrets: sum.answer_secrets,
-                graphql: true,
-            })
+            let canonical = as_it_came(pack, request, headers, body);
+            let digest = digest_of(b"graphql-doubtful", upstream, request, &canonical.body);
+            let told = sum.judged(upstream, request, Vec::new(), false)?;
+            Ok(Judged { canonical, digest, ambiguous, ..told })
         }
     }
+}
+
+// Of a call that is not understood in one way, nothing is written anew.
+fn as_it_came(
+    pack: &Pack,
+    request: &RequestView,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+) -> CanonicalRequest {
+    CanonicalRequest {
+        method: request.method.clone(),
+        path_and_query: super::rest_call::path_and_query(request, &pack.positions),
+        headers,
+        body,
+    }
+}
+
+fn digest_of(kind: &[u8], upstream: &Upstream, request: &RequestView, body: &[u8]) -> CallDigest {
+    CallDigest::of(&[
+        kind,
+        upstream.name.as_str().as_bytes(),
+        request.method.as_bytes(),
+        request.path.as_bytes(),
+        request.query.as_deref().unwrap_or_default().as_bytes(),
+        body,
+    ])
 }
 
 fn opaque(
@@ -78,25 +88,14 @@ fn opaque(
 ) -> Result<Judged, Refusal> {
     let name = format!("{}.graphql", pack.name);
     let part = Part::unrecognized(name, account(&upstream.name), because);
-    let digest = CallDigest::of(&[
-        b"graphql-opaque",
-        upstream.name.as_str().as_bytes(),
-        request.method.as_bytes(),
-        request.path.as_bytes(),
-        request.query.as_deref().unwrap_or_default().as_bytes(),
-        &body,
-    ]);
+    let digest = digest_of(b"graphql-opaque", upstream, request, &body);
     Ok(Judged {
         action: Action::new(vec![part], format!("{} {}", request.method, request.path))
             .map_err(|error| too_many(&error))?,
-        canonical: CanonicalRequest {
-            method: request.method.clone(),
-            path_and_query: super::rest_call::path_and_query(request, &pack.positions),
-            headers,
-            body,
-        },
+        canonical: as_it_came(pack, request, headers, body),
         digest,
         invalid: None,
+        ambiguous: None,
         creates: Vec::new(),
         answer_secrets: Vec::new(),
         graphql: true,
@@ -115,6 +114,76 @@ struct Sum {
     answer_secrets: Vec<AnswerSpot>,
 }
 
+impl Sum {
+    fn judged(
+        mut self,
+        upstream: &Upstream,
+        request: &RequestView,
+        mut headers: Vec<(String, String)>,
+        batch: bool,
+    ) -> Result<Judged, Refusal> {
+        self.mark_bulk();
+        self.shorten();
+        headers.retain(|(name, _)| name != "content-type");
+        headers.push(("content-type".into(), "application/json".into()));
+        let body = if batch {
+            Json::Array(self.bodies)
+        } else {
+            self.bodies.into_iter().next().unwrap_or(Json::Null)
+        };
+        let mut meaning: Vec<&[u8]> = vec![
+            b"graphql",
+            upstream.name.as_str().as_bytes(),
+            if batch { b"batch" } else { b"single" },
+        ];
+        meaning.extend(self.meanings.iter().map(String::as_bytes));
+        Ok(Judged {
+            action: Action::new(self.parts, shorten(self.excerpts.join(" ")))
+                .map_err(|error| too_many(&error))?,
+            canonical: CanonicalRequest {
+                method: "POST".into(),
+                path_and_query: request.path.clone(),
+                headers,
+                body: Bytes::from(body.encode()),
+            },
+            digest: CallDigest::of(&meaning),
+            invalid: self.invalid,
+            ambiguous: None,
+            creates: self.creates,
+            answer_secrets: self.answer_secrets,
+            graphql: true,
+        })
+    }
+
+    // One by one they look bounded; together they empty what they are pointed at.
+    fn mark_bulk(&mut self) {
+        let grave = |part: &Part| match part.effect {
+            Effect::Known { severity: Severity::Destroy, .. } => true,
+            Effect::Known { severity: Severity::Read | Severity::Write, facets } => {
+                facets.has(Facet::Administers)
+            }
+            Effect::Unrecognized => false,
+        };
+        if self.parts.iter().filter(|part| grave(part)).count() >= BULK_LEN_MIN {
+            for part in self.parts.iter_mut().filter(|part| grave(part)) {
+                part.effect = part.effect.with(Facet::Unbounded);
+            }
+        }
+    }
+
+    // A call with more operations than one may hold is not sent. What repeats itself is told once.
+    fn shorten(&mut self) {
+        let operations = self.parts.len();
+        if operations <= Action::PARTS_MAX {
+            return;
+        }
+        distinct(&mut self.parts);
+        let limit = Action::PARTS_MAX;
+        self.invalid =
+            Some(format!("the call holds {operations} operations, judged are at most {limit}"));
+    }
+}
+
 struct Call<'a> {
     pack: &'a Pack,
     upstream: &'a Upstream,
@@ -122,9 +191,16 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    fn sum(&self, elements: &[Element]) -> Sum {
+        let mut sum = Sum::default();
+        for (at, element) in elements.iter().enumerate() {
+            self.element(at, element, &mut sum);
+        }
+        sum
+    }
+
     fn element(&self, at: usize, element: &Element, sum: &mut Sum) {
-        let chosen = choose(&element.text, element.operation_name.as_deref(), &element.variables);
-        let chosen = match chosen {
+        let chosen = match choose(element) {
             Ok(chosen) => chosen,
             Err(error) => return self.unchosen(element, error, sum),
         };
@@ -138,8 +214,12 @@ impl Call<'_> {
         if chosen.fields.is_empty() {
             sum.parts.push(self.unrecognized("nothing that is known to run"));
         }
-        if let Some(invalid) = self.invalid(&canonical.text) {
-            sum.invalid.get_or_insert(invalid);
+        let schema = self.pack.graphql.as_ref().and_then(|api| api.schema.as_deref());
+        if let Some(schema) = schema {
+            let variables = canonical.body.get("variables").unwrap_or(&NO_VARIABLES);
+            if let Some(why) = invalid(schema, &canonical.text, variables) {
+                sum.invalid.get_or_insert(why);
+            }
         }
         let ids: Vec<&str> = sum
             .parts
@@ -216,23 +296,6 @@ impl Call<'_> {
             });
         }
         sum.parts.push(judged.part);
-    }
-
-    fn invalid(&self, text: &str) -> Option<String> {
-        let schema = self.pack.graphql.as_ref()?.schema.as_deref()?;
-        let document = Document::parse(text, "document.graphql").ok()?;
-        let failed = document.to_executable_validate(schema).err()?;
-        let first = failed.errors.iter().next().map(|error| error.error.to_string());
-        let mut message =
-            first.unwrap_or_else(|| "not valid for the schema".into()).replace('\n', " ");
-        if message.len() > INVALID_BYTES_MAX {
-            let mut end = INVALID_BYTES_MAX;
-            while !message.is_char_boundary(end) {
-                end = end.saturating_sub(1);
-            }
-            message.truncate(end);
-        }
-        Some(message)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod argument;
 mod graphql_call;
 mod part;
 mod rest_call;
+mod schema;
 
 pub(crate) use part::{ACCOUNT, account};
 
@@ -169,9 +170,12 @@ pub struct Judged {
     pub canonical: CanonicalRequest,
     /// The digest of its meaning.
     pub digest: CallDigest,
-    /// Why the document is not valid for the provider's schema; such a call is refused with
-    /// [`Code::InvalidDocument`], and its effect is still told.
+    /// Why the document is not valid for the provider's schema, or the call has a shape that is not
+    /// sent on; it is refused with [`Code::InvalidDocument`], and its effect is still told.
     pub invalid: Option<String>,
+    /// Why it can be read in two ways; it is refused with [`Code::AmbiguousBody`], and the effect of
+    /// every way is told together. Its canonical form is what came.
+    pub ambiguous: Option<String>,
     /// What it makes.
     pub creates: Vec<Creation>,
     /// Where secrets stand in the answer.
@@ -180,7 +184,22 @@ pub struct Judged {
     pub graphql: bool,
 }
 
-/// Judges a request to a declared upstream.
+impl Judged {
+    /// Returns whether the call may be sent at all, whatever is decided on its effect.
+    ///
+    /// # Errors
+    /// It can be read in two ways, or is not valid.
+    pub fn sendable(&self) -> Result<(), Refusal> {
+        match (&self.ambiguous, &self.invalid) {
+            (Some(because), _) => Err(Refusal::new(Code::AmbiguousBody, because.clone())),
+            (None, Some(because)) => Err(Refusal::new(Code::InvalidDocument, because.clone())),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Judges a request to a declared upstream. What it says may be sent only when
+/// [`Judged::sendable`] agrees.
 ///
 /// # Errors
 /// The request can be read in two ways, or not at all.

@@ -95,6 +95,7 @@ pub(super) fn judge(
         },
         digest,
         invalid: None,
+        ambiguous: None,
         creates,
         answer_secrets,
         graphql: false,
