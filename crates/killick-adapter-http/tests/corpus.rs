@@ -68,6 +68,14 @@ fn written(told: &Told) -> String {
     out
 }
 
+// A call that may not be sent at all says so in its last line.
+fn refusal(packs: &PackSet, view: &RequestView) -> String {
+    match explain(packs, None, view).and_then(|judged| judged.sendable()) {
+        Ok(()) => String::new(),
+        Err(refused) => format!("\nrefused {}", refused.code),
+    }
+}
+
 fn parts(text: &str) -> (&str, &str) {
     text.split_once("\n---\n").expect("`request`, `---`, `answer`")
 }
@@ -79,10 +87,13 @@ fn every_case_gives_its_golden_and_stays_above_its_floor() {
     for (path, floor) in cases() {
         let text = fs::read_to_string(&path).unwrap();
         let (input, golden) = parts(&text);
-        let told = judge_effect(&packs, &request(input));
-        let answer = written(&told);
+        let view = request(input);
+        let told = judge_effect(&packs, &view);
+        let answer = written(&told) + &refusal(&packs, &view);
         if told.effect.level() < floor.level() {
             wrong.push(format!("{}: {} is below its floor", path.display(), told.effect));
+        } else if golden.contains("\nrefused") && !answer.contains("\nrefused") {
+            wrong.push(format!("{}: it was refused, and is not any more", path.display()));
         } else if std::env::var_os("UPDATE_CORPUS").is_some() {
             fs::write(&path, format!("{input}\n---\n{answer}\n")).unwrap();
         } else if answer != golden.trim_end() {
@@ -125,6 +136,7 @@ fn what_is_sent_is_judged_as_what_came() {
         assert_eq!(again.canonical, first.canonical, "{}", path.display());
         assert_eq!(again.action, first.action, "{}", path.display());
         assert_eq!(again.invalid, first.invalid, "{}", path.display());
+        assert_eq!(again.ambiguous, first.ambiguous, "{}", path.display());
         judged_cases += 1;
     }
     assert!(judged_cases >= 60, "only {judged_cases} cases are judged");
