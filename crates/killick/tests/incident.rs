@@ -196,12 +196,31 @@ async fn the_printed_curl_is_refused() {
 async fn hosts_that_nobody_declared_are_refused() {
     let stage = Stage::open().await;
     let agent = stage.gateway.session("staging").await.unwrap();
-    for host in
-        ["example.com", "localhost", "127.0.0.1", "169.254.169.254", "backboard.railway.xyz"]
-    {
+    for host in ["localhost", "127.0.0.1", "169.254.169.254"] {
         let answer = agent.send(host, agent.request("{}").unwrap()).await.unwrap();
         refused(&answer, "undeclared-upstream");
     }
+    let get = |token: &str| {
+        let request = Request::get("/");
+        let request = match token {
+            "" => request,
+            token => request.header("authorization", format!("Bearer {token}")),
+        };
+        request.body(Full::new(Bytes::new())).unwrap()
+    };
+    for host in ["example.com", "backboard.railway.xyz"] {
+        refused(&agent.send(host, get("")).await.unwrap(), "undeclared-upstream");
+    }
+    for host in ["localhost", "127.0.0.1", "169.254.169.254"] {
+        let answer = agent.send(host, get("")).await.unwrap();
+        let codes = ["undeclared-upstream", "forbidden-address"];
+        assert!(codes.contains(&answer.code()), "{host}: {answer:#?}");
+    }
+    // A credential is seen there too, before anything else is said of the host.
+    let stray = &stage.world.stray_token;
+    refused(&agent.send("example.com", get(stray)).await.unwrap(), "foreign-credential");
+    let placed = agent.send("example.com", get(&agent.surrogate)).await.unwrap();
+    refused(&placed, "misplaced-surrogate");
     // And a host that is declared, in the tunnel to another.
     let mut request = agent.request(&read_volumes()).unwrap();
     request.headers_mut().insert("host", "example.com".parse().unwrap());
