@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use killick_model::principal::ScopedEffect;
 use killick_model::{
-    AgentName, CallId, CredentialName, EffectWord, EnvironmentName, Owner, PendingId, RequestId,
-    SessionId, Tier, UpstreamName,
+    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId,
 };
 
-use crate::environment::Shell;
+mod access;
+
+pub(crate) use access::{
+    AgentCommand, CredentialAddArgs, CredentialCommand, ScopeArgs, SessionCommand,
+    SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs, UpstreamCommand,
+};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done, 1 failed or something is broken, 2 the command line makes no sense,
@@ -113,6 +116,10 @@ pub(crate) struct InitArgs {
     /// Where agents will reach the gateway
     #[arg(long, default_value = crate::config::LISTEN_DEFAULT, value_name = "ADDRESS:PORT")]
     pub(crate) listen: SocketAddr,
+    /// Makes a fresh certificate authority in place of the one that is there; restart the gateway and
+    /// open sessions anew afterwards
+    #[arg(long)]
+    pub(crate) rotate_ca: bool,
 }
 
 /// `killick up`
@@ -124,224 +131,6 @@ pub(crate) struct UpArgs {
     /// Writes the gateway's address to this open file descriptor once it answers
     #[arg(long, value_name = "FD", conflicts_with = "ready_file")]
     pub(crate) ready_fd: Option<i32>,
-}
-
-/// `killick agent`
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentCommand {
-    /// Adds an agent
-    #[command(after_help = "Example:\n  killick agent add coder --group web")]
-    Add {
-        /// Its name: a-z 0-9 -
-        name: AgentName,
-        /// Who answers for it, as ISSUER:SUBJECT [default: the local user]
-        #[arg(long, value_parser = Owner::parse)]
-        owner: Option<Owner>,
-        /// A group it is in; may be given several times
-        #[arg(long = "group", value_name = "GROUP")]
-        groups: Vec<String>,
-    },
-    /// Lists agents
-    List,
-    /// Freezes an agent: at once, on open connections too
-    Freeze {
-        /// Which
-        name: AgentName,
-        /// Why
-        #[arg(long)]
-        reason: Option<String>,
-    },
-    /// Lets a frozen agent go on
-    Thaw {
-        /// Which
-        name: AgentName,
-    },
-    /// Removes an agent and ends its sessions
-    Remove {
-        /// Which
-        name: AgentName,
-    },
-}
-
-/// `killick session`
-#[derive(Debug, Subcommand)]
-pub(crate) enum SessionCommand {
-    /// Opens a session and prints the environment to use it
-    #[command(after_help = "Example:\n  \
-        eval \"$(killick session open --agent coder --environment staging --task 'fix the login')\"")]
-    Open(SessionOpenArgs),
-    /// Lists sessions
-    List {
-        /// Ended ones too
-        #[arg(long)]
-        all: bool,
-    },
-    /// Closes a session and every one below it: at once, on open connections too
-    Close {
-        /// Which
-        session: SessionId,
-    },
-    /// For agents: opens a narrower session from within one, for a sub-agent
-    #[command(after_help = "Reads $KILLICK_GATEWAY and $KILLICK_SESSION.\n\n\
-        Example:\n  killick session narrow --effects read --ttl 1h --task 'read the logs'")]
-    Narrow(SessionNarrowArgs),
-}
-
-/// What a session may at the most do.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ScopeArgs {
-    /// Effects it may have, with commas: read, write, destroy, administer [default: all, within policy]
-    #[arg(long, value_delimiter = ',', value_parser = parse_effect)]
-    pub(crate) effects: Vec<ScopedEffect>,
-    /// Upstreams it may reach, with commas [default: all]
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) upstreams: Vec<UpstreamName>,
-    /// Objects it may touch as KIND:ID, with commas [default: all]
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) objects: Vec<String>,
-}
-
-/// `killick session open`
-#[derive(Debug, Args)]
-pub(crate) struct SessionOpenArgs {
-    /// The agent
-    #[arg(long)]
-    pub(crate) agent: AgentName,
-    /// The environment that the task is in
-    #[arg(long, value_name = "NAME")]
-    pub(crate) environment: EnvironmentName,
-    /// The task, in your words
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) task: String,
-    /// How long it lives, at most 24h
-    #[arg(long, default_value = "8h", value_parser = parse_duration, value_name = "DURATION")]
-    pub(crate) ttl: u64,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
-    /// The agent has no other way than through the gateway
-    #[arg(long)]
-    pub(crate) fence: bool,
-    /// How the environment is printed
-    #[arg(long, value_enum, default_value_t = Shell::Sh)]
-    pub(crate) shell: Shell,
-}
-
-/// `killick session narrow`
-#[derive(Debug, Args)]
-pub(crate) struct SessionNarrowArgs {
-    /// The task of the sub-agent
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) task: String,
-    /// How long it lives; never longer than the session it comes from
-    #[arg(long, default_value = "1h", value_parser = parse_duration, value_name = "DURATION")]
-    pub(crate) ttl: u64,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
-    /// How the environment is printed
-    #[arg(long, value_enum, default_value_t = Shell::Sh)]
-    pub(crate) shell: Shell,
-}
-
-/// `killick upstream`
-#[derive(Debug, Subcommand)]
-pub(crate) enum UpstreamCommand {
-    /// Declares an upstream
-    #[command(after_help = "Examples:\n  killick upstream add provider --pack PACK\n  \
-        killick upstream add api --host api.example.com --declare shared")]
-    Add(UpstreamAddArgs),
-    /// Lists upstreams
-    List,
-    /// Takes an upstream back
-    Remove {
-        /// Which
-        name: UpstreamName,
-    },
-}
-
-/// `killick upstream add`
-#[derive(Debug, Args)]
-pub(crate) struct UpstreamAddArgs {
-    /// Its name: a-z 0-9 - . _
-    pub(crate) name: UpstreamName,
-    /// The pack that says what its calls mean; brings hosts and port
-    #[arg(long)]
-    pub(crate) pack: Option<String>,
-    /// An exact host name; may be given several times
-    #[arg(long = "host", value_name = "HOST")]
-    pub(crate) hosts: Vec<String>,
-    /// The port [default: the pack's, else 443, or 80 with --no-tls]
-    #[arg(long)]
-    pub(crate) port: Option<u16>,
-    /// It is spoken to without TLS
-    #[arg(long)]
-    pub(crate) no_tls: bool,
-    /// What all its objects are: shared or development; undeclared counts as production
-    #[arg(long, value_parser = parse_tier, value_name = "KIND")]
-    pub(crate) declare: Option<Tier>,
-    /// It is a model provider: known credentials in bodies are taken out, not refused
-    #[arg(long)]
-    pub(crate) model_provider: bool,
-    /// Connects there instead of where the name resolves to
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) dial: Option<SocketAddr>,
-    /// It may lie on loopback or in a private network
-    #[arg(long)]
-    pub(crate) private_address: bool,
-    /// Where no pack knows an operation, POST, PUT and PATCH count as writes
-    #[arg(long)]
-    pub(crate) writes_by_method: bool,
-    /// Takes the place of the upstream of the same name
-    #[arg(long)]
-    pub(crate) replace: bool,
-}
-
-/// `killick credential`
-#[derive(Debug, Subcommand)]
-pub(crate) enum CredentialCommand {
-    /// Stores a credential; its value is typed, or comes from standard input
-    #[command(after_help = "The value is never an argument.\n\n\
-        Example:\n  killick credential add deploy --upstream api < token.txt")]
-    Add(CredentialAddArgs),
-    /// Lists credentials, without values
-    List,
-    /// Replaces a credential's value
-    Rotate {
-        /// Which
-        name: CredentialName,
-        /// Reads the value from a file instead
-        #[arg(long, value_name = "FILE")]
-        value_file: Option<PathBuf>,
-    },
-    /// Removes a credential
-    Remove {
-        /// Which
-        name: CredentialName,
-    },
-}
-
-/// `killick credential add`
-#[derive(Debug, Args)]
-pub(crate) struct CredentialAddArgs {
-    /// Its name: a-z 0-9 - . _
-    pub(crate) name: CredentialName,
-    /// The upstream it is good for
-    #[arg(long)]
-    pub(crate) upstream: UpstreamName,
-    /// How it is put into a call: bearer, basic, header:NAME, query:NAME, cookie:NAME [default: the pack's]
-    #[arg(long, value_name = "WAY")]
-    pub(crate) inject: Option<String>,
-    /// Only paths that begin with this get it
-    #[arg(long, default_value = "/", value_name = "PATH")]
-    pub(crate) path_prefix: String,
-    /// The shape of its surrogates: uuid, hex:N, alnum:PREFIX:N, opaque [default: the pack's]
-    #[arg(long, value_name = "SHAPE")]
-    pub(crate) surrogate: Option<String>,
-    /// The agent itself logs in with it (at its model provider): passed on, not injected
-    #[arg(long)]
-    pub(crate) own: bool,
-    /// Reads the value from a file instead
-    #[arg(long, value_name = "FILE")]
-    pub(crate) value_file: Option<PathBuf>,
 }
 
 /// `killick request`
@@ -637,29 +426,11 @@ fn parse_moment(raw: &str) -> Result<killick_model::UnixMillis, String> {
         .ok_or_else(|| "a moment is written 2026-04-24 or 2026-04-24T09:41:07Z, in UTC".to_owned())
 }
 
-fn parse_effect(raw: &str) -> Result<ScopedEffect, String> {
-    match raw {
-        "read" => Ok(ScopedEffect::Read),
-        "write" => Ok(ScopedEffect::Write),
-        "destroy" => Ok(ScopedEffect::Destroy),
-        "administer" => Ok(ScopedEffect::Administer),
-        _ => Err("effects are read, write, destroy, administer".to_owned()),
-    }
-}
-
 fn parse_word(raw: &str) -> Result<EffectWord, String> {
     EffectWord::ALL
         .into_iter()
         .find(|word| word.as_str() == raw)
         .ok_or_else(|| "effects are read, write, administer".to_owned())
-}
-
-fn parse_tier(raw: &str) -> Result<Tier, String> {
-    match raw {
-        "shared" => Ok(Tier::Shared),
-        "development" => Ok(Tier::Development),
-        _ => Err("an upstream is declared shared or development".to_owned()),
-    }
 }
 
 #[cfg(test)]

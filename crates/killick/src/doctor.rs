@@ -6,7 +6,7 @@ mod shell;
 
 use serde::Serialize;
 
-use crate::commands::{Ended, Session};
+use crate::commands::Session;
 use crate::config::{Config, WithoutFence};
 use crate::failure::Exit;
 use crate::show::{Screen, Tone, plain};
@@ -58,7 +58,7 @@ impl Finding {
     }
 }
 
-pub(crate) fn doctor(session: &Session) -> Ended {
+pub(crate) fn doctor(session: &Session) -> Exit {
     let mut findings = files::look(&session.home);
     match Config::load(&session.home.config()) {
         Ok(config) => {
@@ -80,7 +80,7 @@ pub(crate) fn doctor(session: &Session) -> Ended {
     } else {
         show(&session.screen, &findings);
     }
-    Ok(if broken { Exit::Failed } else { Exit::Done })
+    if broken { Exit::Failed } else { Exit::Done }
 }
 
 /// What the configuration itself leaves open.

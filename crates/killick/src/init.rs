@@ -31,6 +31,8 @@ const LETTERS: &[u8; 29] = b"abcdefghjkmnpqrstwxyz23456789";
 const GROUP_LETTERS: usize = 5;
 /// Groups of a passphrase.
 const GROUPS: usize = 4;
+/// Bytes from here on would make some letters likelier than others.
+const UNFAIR_FROM: usize = 256 / LETTERS.len() * LETTERS.len();
 /// Random bits that the passphrase must have.
 const ENTROPY_BITS_MIN: usize = 80;
 
@@ -113,6 +115,9 @@ pub(crate) fn establish(
     let mut made = Made::default();
     let clock = Arc::new(SystemClock::start());
     folder(home.root(), &mut made)?;
+    if args.rotate_ca {
+        set_aside(home, &mut made)?;
+    }
     let key = master_key(home, &mut made)?;
     certificate(home, clock.as_ref(), &mut made)?;
     bundle(home, &mut made)?;
@@ -125,13 +130,13 @@ pub(crate) fn establish(
 
 fn folder(path: &Path, made: &mut Made) -> anyhow::Result<()> {
     if path.is_dir() {
-        let mode = std::fs::metadata(path)?.mode();
-        if mode & 0o077 != 0 {
+        let found = std::fs::metadata(path)?.mode();
+        if found & 0o077 != 0 {
             bail!(
                 "{} can be entered by others (mode {:o}); nothing was made. Mend it with \
                  `chmod 700 {}`",
                 path.display(),
-                mode & 0o7777,
+                found & 0o7777,
                 path.display()
             );
         }
@@ -163,6 +168,22 @@ fn master_key(home: &Home, made: &mut Made) -> anyhow::Result<FileKey> {
     let key = FileKey::create(&path)?;
     made.made("master key (0600)", &path);
     Ok(key)
+}
+
+/// Takes the certificate authority away. Its key is removed: nothing it signed must be signed again.
+fn set_aside(home: &Home, made: &mut Made) -> anyhow::Result<()> {
+    let former = home.ca().with_extension("former.pem");
+    for path in [home.ca_key(), home.ca_bundle()] {
+        if path.exists() {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    if home.ca().exists() {
+        std::fs::rename(home.ca(), &former)?;
+        made.lines.push(format!("moved  former certificate authority: {}", former.display()));
+    }
+    made.changed = true;
+    Ok(())
 }
 
 fn certificate(home: &Home, clock: &dyn Clock, made: &mut Made) -> anyhow::Result<()> {
@@ -244,8 +265,8 @@ fn record_keys(home: &Home, made: &mut Made) -> anyhow::Result<()> {
         fill(seed.as_mut_slice())?;
         let mut label = [0_u8; 6];
         fill(&mut label)?;
-        let name: String = label.iter().map(|byte| format!("{byte:02x}")).collect();
-        let signing = SigningKey::from_seed(&format!("killick/{name}"), &seed)?;
+        let name = format!("killick/{:012x}", label_number(label));
+        let signing = SigningKey::from_seed(&name, &seed)?;
         write_once(&key, signing.to_secret_text().as_bytes(), 0o600)?;
         write_once(&public, format!("{}\n", signing.public()).as_bytes(), 0o644)?;
         made.made("record's signing key (0600)", &key);
@@ -312,16 +333,14 @@ fn passphrase(
 
 /// Returns groups of letters with more than [`ENTROPY_BITS_MIN`] random bits.
 fn generate() -> anyhow::Result<Zeroizing<String>> {
-    // A byte past the last whole multiple would make some letters likelier.
-    let fair = u8::try_from(256 / LETTERS.len() * LETTERS.len()).unwrap_or(u8::MAX);
     let mut text = Zeroizing::new(String::with_capacity(GROUPS * (GROUP_LETTERS + 1)));
     let mut letters = 0_usize;
     while letters < GROUPS * GROUP_LETTERS {
         let mut byte = Zeroizing::new([0_u8; 1]);
         fill(byte.as_mut_slice())?;
-        let [byte] = *byte;
-        let letter = LETTERS.get(usize::from(byte) % LETTERS.len());
-        let Some(letter) = letter.filter(|_| byte < fair) else { continue };
+        let [byte] = byte.map(usize::from);
+        let letter = byte.checked_rem(LETTERS.len()).and_then(|at| LETTERS.get(at));
+        let Some(letter) = letter.filter(|_| byte < UNFAIR_FROM) else { continue };
         if letters > 0 && letters.is_multiple_of(GROUP_LETTERS) {
             text.push('-');
         }
@@ -329,6 +348,10 @@ fn generate() -> anyhow::Result<Zeroizing<String>> {
         letters = letters.saturating_add(1);
     }
     Ok(text)
+}
+
+fn label_number(label: [u8; 6]) -> u64 {
+    label.into_iter().fold(0, |number, byte| (number << 8) | u64::from(byte))
 }
 
 fn fill(bytes: &mut [u8]) -> anyhow::Result<()> {

@@ -108,8 +108,9 @@ fn action(entry: &RecordEntry) -> (u64, u64) {
 fn severity(entry: &RecordEntry) -> (u64, &'static str) {
     match (text(entry, "kind"), text(entry, "effect")) {
         ("foreign" | "break_glass", _) => (4, "High"),
-        (_, "destroy" | "administer" | "unrecognized") => (3, "Medium"),
-        ("refusal" | "standing" | "freeze", _) => (3, "Medium"),
+        (_, "destroy" | "administer" | "unrecognized") | ("refusal" | "standing" | "freeze", _) => {
+            (3, "Medium")
+        }
         (_, "write") => (2, "Low"),
         _ => (1, "Informational"),
     }

@@ -26,9 +26,8 @@ pub(super) fn agent(session: &Session, command: AgentCommand) -> Ended {
 }
 
 fn list(session: &Session) -> Ended {
-    let agents = match session.ask(Command::AgentList {})? {
-        Reply::Agents(agents) => agents,
-        other => return Err(unexpected(&other)),
+    let Reply::Agents(agents) = session.ask(Command::AgentList {})? else {
+        return Err(unexpected());
     };
     super::status::warn_of_break_glasses(session)?;
     let screen = &session.screen;

@@ -44,7 +44,7 @@ fn stream(offline: &Offline) -> Ended {
         }
         let answer = match serde_json::from_slice::<Value>(&line) {
             Ok(value) => offline.explain_line(&value).map_or_else(
-                || unreadable(value.get("id").cloned(), "the line is no call that can be read"),
+                || unreadable(value.get("id"), "the line is no call that can be read"),
                 |explanation| json!(explanation),
             ),
             Err(error) => unreadable(None, &format!("line {number} is no JSON: {error}")),
@@ -53,7 +53,7 @@ fn stream(offline: &Offline) -> Ended {
     }
 }
 
-fn unreadable(id: Option<Value>, why: &str) -> Value {
+fn unreadable(id: Option<&Value>, why: &str) -> Value {
     json!({
         "id": id, "effect": "unrecognized", "irreversible": true, "unbounded": true, "objects": [],
         "environment": "unknown", "decision": "deny", "obligations": [], "policies": [],

@@ -25,7 +25,7 @@ const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
 pub(super) fn log(session: &Session, command: LogCommand) -> Ended {
     match command {
         LogCommand::Tail { follow, lines } => tail(session, follow, lines),
-        LogCommand::Show { what } => show_entries(session, what),
+        LogCommand::Show { what } => show_entries(session, &what),
         LogCommand::Export { format, from, to } => export(session, format, from, to),
         LogCommand::Verify { dir, key, against } => {
             verify_record(session, dir, key, against.as_deref())
@@ -34,15 +34,15 @@ pub(super) fn log(session: &Session, command: LogCommand) -> Ended {
 }
 
 fn entries(session: &Session, command: Command) -> Result<(u64, Vec<RecordEntry>), Failure> {
-    match session.ask(command)? {
-        Reply::Entries { size, entries } => Ok((size, entries)),
-        other => Err(unexpected(&other)),
-    }
+    let Reply::Entries { size, entries } = session.ask(command)? else {
+        return Err(unexpected());
+    };
+    Ok((size, entries))
 }
 
 fn print(session: &Session, entry: &RecordEntry) {
     if session.screen.json {
-        session.screen.line(serde_json::to_string(entry).unwrap_or_default());
+        session.screen.json_line(entry);
     } else {
         session.screen.line(line(&session.screen, entry));
     }
@@ -53,8 +53,11 @@ fn tail(session: &Session, follow: bool, lines: usize) -> Ended {
     for entry in &newest {
         print(session, entry);
     }
+    if !follow {
+        return Ok(Exit::Done);
+    }
     let mut next = size;
-    while follow {
+    loop {
         std::thread::sleep(FOLLOW_REST);
         let (_, more) = entries(session, Command::RecordRead { from: next, max: ENTRIES_MAX })?;
         for entry in &more {
@@ -62,11 +65,10 @@ fn tail(session: &Session, follow: bool, lines: usize) -> Ended {
             next = entry.index.saturating_add(1);
         }
     }
-    Ok(Exit::Done)
 }
 
-fn show_entries(session: &Session, what: EntryName) -> Ended {
-    let (_, found) = match &what {
+fn show_entries(session: &Session, what: &EntryName) -> Ended {
+    let (_, found) = match what {
         EntryName::Index(index) => entries(session, Command::RecordRead { from: *index, max: 1 })?,
         EntryName::Call(call) => entries(session, Command::RecordFind { call: call.clone() })?,
     };
@@ -98,11 +100,10 @@ fn export(
             let inside = from.is_none_or(|from| entry.time >= from.0)
                 && to.is_none_or(|to| entry.time <= to.0);
             if inside {
-                let text = match form {
-                    ExportForm::Jsonl => serde_json::to_string(entry),
-                    ExportForm::Ocsf => serde_json::to_string(&ocsf::event(entry)),
-                };
-                session.screen.line(text.unwrap_or_default());
+                match form {
+                    ExportForm::Jsonl => session.screen.json_line(entry),
+                    ExportForm::Ocsf => session.screen.json_line(&ocsf::event(entry)),
+                }
             }
         }
     }
@@ -201,9 +202,8 @@ pub(super) fn checkpoint(session: &Session, command: &CheckpointCommand) -> Ende
     match command {
         CheckpointCommand::Publish => {}
     }
-    let checkpoint = match session.ask(Command::CheckpointPublish {})? {
-        Reply::Checkpoint(checkpoint) => checkpoint,
-        other => return Err(unexpected(&other)),
+    let Reply::Checkpoint(checkpoint) = session.ask(Command::CheckpointPublish {})? else {
+        return Err(unexpected());
     };
     let screen = &session.screen;
     if screen.json {

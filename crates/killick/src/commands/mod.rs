@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Init(args) => crate::init::init(&session, &args),
         Command::Up(args) => status::up(session, &args),
         Command::Status => status::status(&session),
-        Command::Doctor => crate::doctor::doctor(&session),
+        Command::Doctor => Ok(crate::doctor::doctor(&session)),
         Command::Agent(command) => agent::agent(&session, command),
         Command::Session(command) => session::session(&session, command),
         Command::Upstream(command) => resource::upstream(&session, command),
@@ -75,7 +75,7 @@ impl Session {
         } else {
             None
         };
-        self.send(Envelope { command, proof, as_owner: None })
+        self.send(&Envelope { command, proof, as_owner: None })
     }
 
     /// Returns the approver's passphrase.
@@ -85,8 +85,8 @@ impl Session {
             .map_err(|error| Failure::refused(format!("{error:#}"), "nothing was changed"))
     }
 
-    pub(crate) fn send(&self, envelope: Envelope) -> Result<Reply, Failure> {
-        Ok(self.runtime.block_on(admin_client::ask(&self.home.socket(), &envelope))?)
+    pub(crate) fn send(&self, envelope: &Envelope) -> Result<Reply, Failure> {
+        Ok(self.runtime.block_on(admin_client::ask(&self.home.socket(), envelope))?)
     }
 
     /// Says where the passphrase comes from.
@@ -101,22 +101,26 @@ impl Session {
 
     /// Sends a command and says that it is done.
     pub(crate) fn ask_done(&self, command: protocol::Command) -> Ended {
-        match self.ask(command)? {
-            Reply::Done { message } => {
-                if self.screen.json {
-                    self.screen.json(&serde_json::json!({ "done": message }));
-                } else {
-                    self.screen.line(crate::show::plain(&message, 2_000));
-                }
-                Ok(Exit::Done)
-            }
-            other => Err(unexpected(&other)),
+        let reply = self.ask(command)?;
+        self.show_done(reply)
+    }
+
+    /// Says that a command is done.
+    pub(crate) fn show_done(&self, reply: Reply) -> Ended {
+        let Reply::Done { message } = reply else {
+            return Err(unexpected());
+        };
+        if self.screen.json {
+            self.screen.json(&serde_json::json!({ "done": message }));
+        } else {
+            self.screen.line(crate::show::plain(&message, 2_000));
         }
+        Ok(Exit::Done)
     }
 }
 
 /// Says that the reply is none that this command has.
-pub(crate) fn unexpected(_: &Reply) -> Failure {
+pub(crate) fn unexpected() -> Failure {
     Failure::new(
         "the gateway answered something else than was asked",
         "use the `killick` command of the gateway's own version",
@@ -149,13 +153,8 @@ fn passphrase_change(session: &Session) -> Ended {
         next
     };
     let command = protocol::Command::PassphraseChange { next: Secret::from(next) };
-    match session.send(Envelope { command, proof: Some(former), as_owner: None })? {
-        Reply::Done { message } => {
-            session.screen.line(message);
-            Ok(Exit::Done)
-        }
-        other => Err(unexpected(&other)),
-    }
+    let reply = session.send(&Envelope { command, proof: Some(former), as_owner: None })?;
+    session.show_done(reply)
 }
 
 fn completion(shell: clap_complete::Shell) -> Ended {

@@ -13,27 +13,8 @@ use crate::show::{Tone, plain};
 const POLICY_EXTENSION: &str = "cedar";
 
 pub(super) fn policy(session: &Session, command: PolicyCommand) -> Ended {
-    let screen = &session.screen;
     match command {
-        PolicyCommand::Show => match session.ask(Command::PolicyShow {})? {
-            Reply::Policies { version, policies, sources } => {
-                if screen.json {
-                    screen.json(&serde_json::json!({
-                        "version": version, "policies": policies, "sources": sources,
-                    }));
-                    return Ok(Exit::Done);
-                }
-                screen.line(format!("// {policies} policies, version {version}"));
-                for source in sources {
-                    screen.line(format!("// {}", source.name));
-                    for line in source.text.lines() {
-                        screen.line(plain(line, usize::MAX));
-                    }
-                }
-                Ok(Exit::Done)
-            }
-            other => Err(unexpected(&other)),
-        },
+        PolicyCommand::Show => policy_show(session),
         PolicyCommand::Check { paths } => check(session, &paths),
         PolicyCommand::Set { paths } => {
             let sources = texts(&paths)?;
@@ -42,10 +23,33 @@ pub(super) fn policy(session: &Session, command: PolicyCommand) -> Ended {
     }
 }
 
+fn policy_show(session: &Session) -> Ended {
+    let Reply::Policies { version, policies, sources } = session.ask(Command::PolicyShow {})?
+    else {
+        return Err(unexpected());
+    };
+    let screen = &session.screen;
+    if screen.json {
+        screen.json(&serde_json::json!({
+            "version": version, "policies": policies, "sources": sources,
+        }));
+        return Ok(Exit::Done);
+    }
+    screen.line(format!("// {policies} policies, version {version}"));
+    for source in sources {
+        screen.line(format!("// {}", plain(&source.name, 100)));
+        for line in source.text.lines() {
+            screen.line(plain(line, usize::MAX));
+        }
+    }
+    Ok(Exit::Done)
+}
+
 fn check(session: &Session, paths: &[PathBuf]) -> Ended {
-    let problems = match session.ask(Command::PolicyCheck { sources: texts(paths)? })? {
-        Reply::PolicyProblems(problems) => problems,
-        other => return Err(unexpected(&other)),
+    let Reply::PolicyProblems(problems) =
+        session.ask(Command::PolicyCheck { sources: texts(paths)? })?
+    else {
+        return Err(unexpected());
     };
     let screen = &session.screen;
     if screen.json {
@@ -101,9 +105,8 @@ pub(super) fn pack(session: &Session, command: PackCommand) -> Ended {
         PackCommand::List => pack_list(session),
         PackCommand::Check { dir } => pack_check(session, &dir),
         PackCommand::Drift { name } => {
-            let unknown = match session.ask(Command::PackDrift { name })? {
-                Reply::Drift(unknown) => unknown,
-                other => return Err(unexpected(&other)),
+            let Reply::Drift(unknown) = session.ask(Command::PackDrift { name })? else {
+                return Err(unexpected());
             };
             let screen = &session.screen;
             if screen.json {
@@ -121,9 +124,8 @@ pub(super) fn pack(session: &Session, command: PackCommand) -> Ended {
 }
 
 fn pack_list(session: &Session) -> Ended {
-    let packs = match session.ask(Command::PackList {})? {
-        Reply::Packs(packs) => packs,
-        other => return Err(unexpected(&other)),
+    let Reply::Packs(packs) = session.ask(Command::PackList {})? else {
+        return Err(unexpected());
     };
     if session.screen.json {
         session.screen.json(&packs);

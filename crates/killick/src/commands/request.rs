@@ -7,7 +7,7 @@ use super::{Ended, Session, now, unexpected};
 use crate::cli::{BreakGlassCommand, GrantCommand, PendingCommand, RequestCommand};
 use crate::failure::Exit;
 use crate::show::moment::{moment, relative};
-use crate::show::request::{environments, object_names, show};
+use crate::show::request::{environments, object_names, show, task};
 use crate::show::{Tone, plain};
 
 pub(super) fn request(session: &Session, command: RequestCommand) -> Ended {
@@ -36,10 +36,10 @@ pub(super) fn request(session: &Session, command: RequestCommand) -> Ended {
 }
 
 fn one(session: &Session, command: Command) -> Result<AccessRequest, crate::failure::Failure> {
-    match session.ask(command)? {
-        Reply::Request(request) => Ok(*request),
-        other => Err(unexpected(&other)),
-    }
+    let Reply::Request(request) = session.ask(command)? else {
+        return Err(unexpected());
+    };
+    Ok(*request)
 }
 
 fn answered(session: &Session, command: Command) -> Ended {
@@ -68,9 +68,8 @@ fn answered(session: &Session, command: Command) -> Ended {
 }
 
 fn list(session: &Session, all: bool) -> Ended {
-    let requests = match session.ask(Command::RequestList { all })? {
-        Reply::Requests(requests) => requests,
-        other => return Err(unexpected(&other)),
+    let Reply::Requests(requests) = session.ask(Command::RequestList { all })? else {
+        return Err(unexpected());
     };
     super::status::warn_of_break_glasses(session)?;
     let screen = &session.screen;
@@ -88,7 +87,7 @@ fn list(session: &Session, all: bool) -> Ended {
             object_names(&it.facts),
             environments(&it.facts),
             it.principal.agent.to_string(),
-            it.principal.task.clone(),
+            task(&it.principal),
             relative(it.asked, now),
             relative(it.expires, now),
         ]
@@ -133,9 +132,8 @@ pub(super) fn grant(session: &Session, command: GrantCommand) -> Ended {
         GrantCommand::List => Command::GrantList {},
         GrantCommand::Remove { id } => return session.ask_done(Command::GrantRemove { id }),
     };
-    let grants = match session.ask(command)? {
-        Reply::Grants(grants) => grants,
-        other => return Err(unexpected(&other)),
+    let Reply::Grants(grants) = session.ask(command)? else {
+        return Err(unexpected());
     };
     if session.screen.json {
         session.screen.json(&grants);
@@ -175,9 +173,8 @@ pub(super) fn break_glass(session: &Session, command: BreakGlassCommand) -> Ende
             return session.ask_done(Command::BreakGlassEnd { agent });
         }
     };
-    let glasses = match session.ask(command)? {
-        Reply::BreakGlasses(glasses) => glasses,
-        other => return Err(unexpected(&other)),
+    let Reply::BreakGlasses(glasses) = session.ask(command)? else {
+        return Err(unexpected());
     };
     let screen = &session.screen;
     if screen.json {
@@ -208,9 +205,8 @@ pub(super) fn pending(session: &Session, command: PendingCommand) -> Ended {
         PendingCommand::List { all } => all,
         PendingCommand::Cancel { id } => return session.ask_done(Command::PendingCancel { id }),
     };
-    let pendings = match session.ask(Command::PendingList { all })? {
-        Reply::Pendings(pendings) => pendings,
-        other => return Err(unexpected(&other)),
+    let Reply::Pendings(pendings) = session.ask(Command::PendingList { all })? else {
+        return Err(unexpected());
     };
     if session.screen.json {
         session.screen.json(&pendings);
@@ -227,7 +223,7 @@ pub(super) fn pending(session: &Session, command: PendingCommand) -> Ended {
             environments(&it.facts),
             it.principal.agent.to_string(),
             relative(it.due, now),
-            it.principal.task.clone(),
+            task(&it.principal),
         ]
     });
     session.screen.table(

@@ -36,9 +36,8 @@ fn upstream_ask(args: UpstreamAddArgs) -> UpstreamAsk {
 }
 
 fn upstream_list(session: &Session) -> Ended {
-    let upstreams = match session.ask(Command::UpstreamList {})? {
-        Reply::Upstreams(upstreams) => upstreams,
-        other => return Err(unexpected(&other)),
+    let Reply::Upstreams(upstreams) = session.ask(Command::UpstreamList {})? else {
+        return Err(unexpected());
     };
     if session.screen.json {
         session.screen.json(&upstreams);
@@ -119,23 +118,13 @@ fn credential_add(session: &Session, args: CredentialAddArgs) -> Ended {
 fn send_proved(session: &Session, command: Command, proof: Secret) -> Result<Exit, Failure> {
     let envelope =
         killick_admin::protocol::Envelope { command, proof: Some(proof), as_owner: None };
-    match session.send(envelope)? {
-        Reply::Done { message } => {
-            if session.screen.json {
-                session.screen.json(&serde_json::json!({ "done": message }));
-            } else {
-                session.screen.line(message);
-            }
-            Ok(Exit::Done)
-        }
-        other => Err(unexpected(&other)),
-    }
+    let reply = session.send(&envelope)?;
+    session.show_done(reply)
 }
 
 fn credential_list(session: &Session) -> Ended {
-    let credentials = match session.ask(Command::CredentialList {})? {
-        Reply::Credentials(credentials) => credentials,
-        other => return Err(unexpected(&other)),
+    let Reply::Credentials(credentials) = session.ask(Command::CredentialList {})? else {
+        return Err(unexpected());
     };
     if session.screen.json {
         session.screen.json(&credentials);

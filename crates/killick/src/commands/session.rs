@@ -47,13 +47,11 @@ fn open(session: &Session, args: SessionOpenArgs) -> Ended {
         scope: scope_of(args.scope),
         fence: args.fence,
     };
-    match session.ask(Command::SessionOpen(ask))? {
-        Reply::SessionOpened(opened) => {
-            show_opened(session, &opened, shell);
-            Ok(Exit::Done)
-        }
-        other => Err(unexpected(&other)),
-    }
+    let Reply::SessionOpened(opened) = session.ask(Command::SessionOpen(ask))? else {
+        return Err(unexpected());
+    };
+    show_opened(session, &opened, shell);
+    Ok(Exit::Done)
 }
 
 fn show_opened(session: &Session, opened: &SessionOpened, shell: Shell) {
@@ -100,9 +98,8 @@ fn show_opened(session: &Session, opened: &SessionOpened, shell: Shell) {
 }
 
 fn list(session: &Session, all: bool) -> Ended {
-    let sessions = match session.ask(Command::SessionList { all })? {
-        Reply::Sessions(sessions) => sessions,
-        other => return Err(unexpected(&other)),
+    let Reply::Sessions(sessions) = session.ask(Command::SessionList { all })? else {
+        return Err(unexpected());
     };
     super::status::warn_of_break_glasses(session)?;
     let screen = &session.screen;
@@ -129,7 +126,7 @@ fn list(session: &Session, all: bool) -> Ended {
             } else {
                 String::new()
             },
-            principal.task.clone(),
+            crate::show::request::task(principal),
         ]
     });
     screen.table(

@@ -69,10 +69,10 @@ fn ready(file: Option<PathBuf>, descriptor: Option<i32>) -> Result<crate::daemon
 }
 
 fn fetch(session: &Session) -> Result<Status, Failure> {
-    match session.ask(Command::Status {})? {
-        Reply::Status(status) => Ok(*status),
-        other => Err(unexpected(&other)),
-    }
+    let Reply::Status(status) = session.ask(Command::Status {})? else {
+        return Err(unexpected());
+    };
+    Ok(*status)
 }
 
 pub(super) fn status(session: &Session) -> Ended {

@@ -131,12 +131,12 @@ fn authority(home: &Home, now: UnixMillis) -> Finding {
         Err(why) => Finding::broken(
             "certificate authority",
             why,
-            "move ca.pem, ca.key and ca-bundle.pem away, then run `killick init`",
+            "run `killick init --rotate-ca`, then restart the gateway",
         ),
         Ok(ca) if ca.not_after().since_millis(now) < CA_WARNING_MILLIS => Finding::not_enforced(
             "certificate authority",
             format!("it ends in {}", span(ca.not_after().since_millis(now))),
-            "move ca.pem, ca.key and ca-bundle.pem away, run `killick init`, restart the gateway",
+            "run `killick init --rotate-ca`, restart the gateway, open sessions anew",
         ),
         Ok(ca) => {
             Finding::ok("certificate authority", format!("good until {}", moment(ca.not_after())))

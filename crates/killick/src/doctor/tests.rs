@@ -14,7 +14,7 @@ fn of<'a>(findings: &'a [Finding], check: &str) -> &'a Finding {
 fn home() -> (tempfile::TempDir, Home) {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::at(Some(&folder.path().join("home"))).unwrap();
-    let args = InitArgs { listen: "127.0.0.1:7070".parse().unwrap() };
+    let args = InitArgs { listen: "127.0.0.1:7070".parse().unwrap(), rotate_ca: false };
     crate::init::establish(&home, &args, None).unwrap();
     (folder, home)
 }

@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use super::*;
 
 fn args() -> InitArgs {
-    InitArgs { listen: "127.0.0.1:7070".parse().unwrap() }
+    InitArgs { listen: "127.0.0.1:7070".parse().unwrap(), rotate_ca: false }
 }
 
-/// Every file with its mode; contents but for the database, which SQLite touches on opening.
+/// Every file with its mode; contents but for the database, which its engine touches on opening.
 fn files(root: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(root).unwrap() {
@@ -58,6 +58,21 @@ fn a_lost_key_is_not_made_anew_under_what_it_seals() {
         assert!(establish(&home, &args(), None).is_err(), "{lost}");
         assert!(!home.root().join(lost).exists(), "{lost}");
     }
+}
+
+#[test]
+fn a_rotated_authority_is_another_one_and_clients_trust_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(Some(&folder.path().join("home"))).unwrap();
+    establish(&home, &args(), None).unwrap();
+    let before = std::fs::read_to_string(home.ca()).unwrap();
+    establish(&home, &InitArgs { rotate_ca: true, ..args() }, None).unwrap();
+    let after = std::fs::read_to_string(home.ca()).unwrap();
+    assert_ne!(before, after);
+    let bundle = std::fs::read_to_string(home.ca_bundle()).unwrap();
+    assert!(bundle.contains(after.trim()) && !bundle.contains(before.trim()));
+    let (made, _) = establish(&home, &args(), None).unwrap();
+    assert!(!made.changed);
 }
 
 #[test]

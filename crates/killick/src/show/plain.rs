@@ -31,6 +31,24 @@ pub(crate) fn claim(text: &str) -> String {
     format!("“{}” (claimed)", plain(text, TEXT_CHARS_MAX))
 }
 
+/// Returns the same JSON with every treacherous character written as an escape. Structure is made of
+/// printable characters and line breaks alone, so what is left stands inside of strings.
+pub(crate) fn harmless_json(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || !is_treacherous(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
 /// Returns whether a character changes how the text around it is shown, or shows nothing itself.
 fn is_treacherous(c: char) -> bool {
     c.is_control()
@@ -77,6 +95,19 @@ mod tests {
             let Some(c) = char::from_u32(number) else { continue };
             let out = plain(&c.to_string(), 10);
             assert!(!out.chars().any(char::is_control), "{number:x}");
+        }
+    }
+
+    #[test]
+    fn json_keeps_its_value_and_loses_its_tricks() {
+        let value =
+            serde_json::json!({ "a\u{202e}": ["\u{9b}31m\u{1b}[2J", "\u{e0041}", "zürich\n"] });
+        for text in
+            [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()]
+        {
+            let harmless = harmless_json(&text);
+            assert!(!harmless.chars().any(|c| c != '\n' && is_treacherous(c)), "{harmless:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&harmless).unwrap(), value);
         }
     }
 

@@ -54,10 +54,8 @@ pub(crate) fn show(screen: &Screen, entry: &RecordEntry) {
     screen.field("time", &moment(UnixMillis(entry.time)));
     if let Some(header) = entry.entry.as_object() {
         for (name, value) in header {
-            let shown = match value {
-                Value::String(text) => plain(text, TEXT_CHARS_MAX),
-                other => plain(&other.to_string(), TEXT_CHARS_MAX),
-            };
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let shown = plain(&text, TEXT_CHARS_MAX);
             screen.field(&plain(name, 30), &shown);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use killick_model::request::AccessRequest;
-use killick_model::{BackupsFate, Facet, ObjectFacts, Obligation, Part, UnixMillis};
+use killick_model::{BackupsFate, Facet, ObjectFacts, Obligation, Part, Principal, UnixMillis};
 
 use super::moment::{moment, relative, span};
 use super::plain::{CELL_CHARS_MAX, TEXT_CHARS_MAX, claim, plain};
@@ -41,52 +41,110 @@ pub(crate) fn environments(facts: &[ObjectFacts]) -> String {
 
 /// Shows a request.
 pub(crate) fn show(screen: &Screen, request: &AccessRequest, now: UnixMillis) {
+    for line in lines(screen, request, now) {
+        screen.line(line);
+    }
+}
+
+/// Lines under way, in the tones of a screen.
+struct Page<'a> {
+    screen: &'a Screen,
+    lines: Vec<String>,
+}
+
+impl Page<'_> {
+    fn line(&mut self, text: impl Into<String>) {
+        self.lines.push(text.into());
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.lines.push(self.screen.field_text(name, value));
+    }
+
+    fn tone(&self, tone: Tone, text: &str) -> String {
+        self.screen.tone(tone, text)
+    }
+}
+
+/// Returns a request as lines: facts first, what somebody claims last.
+fn lines(screen: &Screen, request: &AccessRequest, now: UnixMillis) -> Vec<String> {
+    let mut page = Page { screen, lines: Vec::new() };
     let principal = &request.principal;
     let title = format!("Request {}", request.id);
-    screen.line(screen.tone(Tone::Strong, &title));
-    screen.field("state", &format!("{:?}", request.state).to_lowercase());
-    screen.field("asked", &format!("{} ({})", moment(request.asked), relative(request.asked, now)));
-    screen.field(
+    page.line(page.tone(Tone::Strong, &title));
+    page.field("state", &format!("{:?}", request.state).to_lowercase());
+    page.field("asked", &format!("{} ({})", moment(request.asked), relative(request.asked, now)));
+    page.field(
         "expires",
         &format!("{} ({})", moment(request.expires), relative(request.expires, now)),
     );
-    screen.field("who", &who(request));
-    screen.field("session in", &principal.environment.to_string());
-    screen
-        .field("task", &format!("{} (the owner's words)", plain(&principal.task, TEXT_CHARS_MAX)));
-    screen.field("upstream", request.upstream.as_str());
+    page.field("who", &who(request));
+    page.field("session in", &principal.environment.to_string());
+    if is_owners_task(principal) {
+        let task = plain(&principal.task, TEXT_CHARS_MAX);
+        page.field("task", &format!("{task} (the owner's words)"));
+    }
+    page.field("upstream", request.upstream.as_str());
     for part in request.action.parts() {
-        show_part(screen, part);
+        show_part(&mut page, part);
     }
     for facts in &request.facts {
         let parts = request.action.parts();
         let fates = parts.iter().filter(|part| part.objects.contains(&facts.object));
-        show_object(screen, facts, fates.map(|part| part.backups).max(), now);
+        show_object(&mut page, facts, fates.map(|part| part.backups).max(), now);
     }
-    screen.line("");
+    page.line("");
     if request.obligations.is_empty() {
-        screen.field("done first", "nothing: once approved and used, the call is sent as it is");
+        page.field("done first", "nothing: once approved and used, the call is sent as it is");
     }
     for obligation in &request.obligations {
-        screen.field("done first", &obligation_text(obligation));
+        page.field("done first", &obligation_text(obligation));
     }
-    screen.field("call digest", &request.digest.to_string());
-    screen.field("call", request.call.as_str());
+    page.field("call digest", &request.digest.to_string());
+    page.field("call", request.call.as_str());
     if let Some(answer) = &request.answer {
         let note = answer.note.as_deref().map_or_else(String::new, claim);
-        screen.field(
+        page.field(
             "answered",
             &format!("by {} ({}) {} {note}", answer.by, answer.proof, moment(answer.at)),
         );
     }
+    claims(&mut page, request);
+    page.lines
+}
+
+/// What the agent says, at the end and marked, so that nobody takes it for what the gateway found out.
+fn claims(page: &mut Page<'_>, request: &AccessRequest) {
     let excerpt = request.action.excerpt();
+    let task = &request.principal.task;
+    let owners = is_owners_task(&request.principal);
+    if excerpt.is_empty() && owners {
+        return;
+    }
+    page.line("");
+    page.line(page.tone(
+        Tone::Quiet,
+        "What follows the agent wrote itself. It is no fact, whatever it says:",
+    ));
+    if !owners {
+        page.field("task, it says", &claim(task));
+    }
     if !excerpt.is_empty() {
-        screen.line("");
-        screen.line(screen.tone(
-            Tone::Quiet,
-            "What follows the agent wrote itself. It is no fact, whatever it says:",
-        ));
-        screen.field("call excerpt", &claim(excerpt));
+        page.field("call excerpt", &claim(excerpt));
+    }
+}
+
+/// Returns whether a human wrote the task. That of a narrower session an agent wrote.
+fn is_owners_task(principal: &Principal) -> bool {
+    principal.chain.len() <= 1
+}
+
+/// Returns a task for a listing, marked as a claim where an agent wrote it.
+pub(crate) fn task(principal: &Principal) -> String {
+    if is_owners_task(principal) {
+        plain(&principal.task, CELL_CHARS_MAX)
+    } else {
+        format!("(claimed) {}", plain(&principal.task, CELL_CHARS_MAX))
     }
 }
 
@@ -96,8 +154,8 @@ fn who(request: &AccessRequest) -> String {
     format!("{} > {} > {}", principal.owner, principal.agent, chain.join(" > "))
 }
 
-fn show_part(screen: &Screen, part: &Part) {
-    screen.line("");
+fn show_part(page: &mut Page<'_>, part: &Part) {
+    page.line("");
     let word = part.effect.word();
     let facets = [
         (Facet::Administers, "administers"),
@@ -116,52 +174,57 @@ fn show_part(screen: &Screen, part: &Part) {
         effect = format!("{effect} ({})", more.join(", "));
     }
     let tone = if word.level() >= 2 { Tone::Bad } else { Tone::Loud };
-    screen.field("effect", &screen.tone(tone, &effect));
-    screen.field("operation", &plain(&part.operation, CELL_CHARS_MAX));
-    screen.field("why", &plain(&part.why, TEXT_CHARS_MAX));
-    screen.field(
+    page.field("effect", &page.tone(tone, &effect));
+    page.field("operation", &plain(&part.operation, CELL_CHARS_MAX));
+    page.field("why", &plain(&part.why, TEXT_CHARS_MAX));
+    page.field(
         "reversible",
         if part.irreversible { "no, or nobody knows" } else { "yes, by the provider" },
     );
 }
 
-fn show_object(screen: &Screen, facts: &ObjectFacts, fate: Option<BackupsFate>, now: UnixMillis) {
-    screen.line("");
-    screen.field("object", &plain(&facts.object.label(), TEXT_CHARS_MAX));
-    screen.field(
+fn show_object(
+    page: &mut Page<'_>,
+    facts: &ObjectFacts,
+    fate: Option<BackupsFate>,
+    now: UnixMillis,
+) {
+    page.line("");
+    page.field("object", &plain(&facts.object.label(), TEXT_CHARS_MAX));
+    page.field(
         "name",
         &facts.name.as_deref().map_or_else(|| "(not known)".into(), |it| plain(it, TEXT_CHARS_MAX)),
     );
     let environment = facts.environment.to_string();
     let tone = if facts.environment.counts_as_production() { Tone::Bad } else { Tone::Strong };
-    screen.field("environment", &screen.tone(tone, &environment));
+    page.field("environment", &page.tone(tone, &environment));
     if !facts.resolved {
         let text = "the provider did not confirm what this is";
-        screen.field("resolved", &screen.tone(Tone::Bad, text));
+        page.field("resolved", &page.tone(Tone::Bad, text));
     }
-    screen.field(
+    page.field(
         "size",
         &facts.size_mb.map_or_else(|| "(not known)".into(), |mb| format!("{mb} MB")),
     );
-    screen.field("age", &age(facts, now));
-    screen.field("dependants", &listed(&facts.dependants, "none found"));
-    screen.field("backups", &listed(&facts.backups, "none found"));
-    screen.field(
+    page.field("age", &age(facts, now));
+    page.field("dependants", &listed(&facts.dependants, "none found"));
+    page.field("backups", &listed(&facts.backups, "none found"));
+    page.field(
         "backups' fate",
         &match fate {
             Some(BackupsFate::Survive) => "they stay".to_owned(),
-            Some(BackupsFate::Die) => screen.tone(Tone::Bad, "THEY GO WITH IT"),
+            Some(BackupsFate::Die) => page.tone(Tone::Bad, "THEY GO WITH IT"),
             Some(BackupsFate::Unknown) | None => {
-                screen.tone(Tone::Bad, "nobody can say: counts as gone")
+                page.tone(Tone::Bad, "nobody can say: counts as gone")
             }
         },
     );
     if facts.created_by_session {
-        screen.field("made by", "this very session, by the gateway's own record");
+        page.field("made by", "this very session, by the gateway's own record");
     }
     for (name, values) in &facts.extra {
         if name != "created" {
-            screen.field(&plain(name, 16), &listed(values, ""));
+            page.field(&plain(name, 16), &listed(values, ""));
         }
     }
 }
@@ -199,3 +262,6 @@ fn obligation_text(obligation: &Obligation) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::io::{IsTerminal as _, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::plain::{CELL_CHARS_MAX, plain};
+use super::plain::{CELL_CHARS_MAX, harmless_json, plain};
+use crate::failure::Exit;
 
 /// How a text is shown on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(crate) enum Tone {
 }
 
 /// Where results go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Screen {
     /// Results are JSON.
     pub(crate) json: bool,
@@ -32,6 +33,12 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
+    /// Returns a screen without colours.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self { json: false, colour: false, terminal: false }
+    }
+
     /// Looks at what standard output is.
     pub(crate) fn of_stdout(json: bool) -> Self {
         let terminal = std::io::stdout().is_terminal();
@@ -40,9 +47,12 @@ impl Screen {
         Self { json, colour: terminal && !plain, terminal }
     }
 
-    /// Writes one line. A reader that went away ends the command quietly.
+    /// Writes one line. A reader that went away ends the command quietly, so that nothing is
+    /// followed or exported for nobody.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+        if writeln!(std::io::stdout().lock(), "{}", text.as_ref()).is_err() {
+            std::process::exit(Exit::Failed as i32);
+        }
     }
 
     /// Writes a value as JSON, on a terminal with indents.
@@ -52,7 +62,13 @@ impl Screen {
         } else {
             serde_json::to_string(value)
         };
-        self.line(text.unwrap_or_else(|_| "null".into()));
+        self.line(harmless_json(&text.unwrap_or_else(|_| "null".into())));
+    }
+
+    /// Writes a value as JSON in one line.
+    pub(crate) fn json_line(&self, value: &impl Serialize) {
+        let text = serde_json::to_string(value);
+        self.line(harmless_json(&text.unwrap_or_else(|_| "null".into())));
     }
 
     /// Returns text in a tone, when tones are shown.
@@ -91,7 +107,12 @@ impl Screen {
 
     /// Writes a name and what belongs to it.
     pub(crate) fn field(&self, name: &str, value: &str) {
-        self.line(format!("{}{value}", self.tone(Tone::Quiet, &format!("{name:<19} "))));
+        self.line(self.field_text(name, value));
+    }
+
+    /// Returns a name and what belongs to it.
+    pub(crate) fn field_text(&self, name: &str, value: &str) -> String {
+        format!("{}{value}", self.tone(Tone::Quiet, &format!("{name:<19} ")))
     }
 }
 
