@@ -11,6 +11,7 @@ mod dial;
 mod door;
 #[cfg(test)]
 mod fixture;
+mod gateway;
 mod host;
 mod intercept;
 mod leaves;
@@ -26,6 +27,7 @@ pub use dial::{ADDRESSES_MAX, ATTEMPTS_MAX, CONNECT_SECONDS_MAX};
 pub use door::admin::{ADMIN_CONNECTIONS_MAX, AdminPeer, UnixDoor, listen_admin};
 pub use door::tcp::{CONNECTIONS_MAX, TcpDoor, listen_tcp};
 pub use door::{DRAIN_SECONDS_MAX, DoorError};
+pub use gateway::dial_gateway;
 pub use host::{HOST_BYTES_MAX, HostError, HostKind, LABEL_BYTES_MAX, parse_host};
 pub use intercept::HANDSHAKE_SECONDS_MAX;
 pub use leaves::{LEAF_CACHE_MAX, LEAF_RENEW_HOURS_MIN};

@@ -68,10 +68,8 @@ pub(crate) fn load_packs(folder: &Path) -> Result<PackSet, Vec<String>> {
     let mut packs: Vec<Pack> = Vec::new();
     let mut problems = Vec::new();
     for (name, files) in SHIPPED {
-        let files = files
-            .iter()
-            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
-            .collect();
+        let files =
+            files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         match pack::load(name, &files) {
             Ok(pack) => packs.push(pack),
             Err(found) => problems.extend(found.iter().map(|it| format!("{name}/{it}"))),
@@ -116,7 +114,9 @@ fn unknown_to_pack(drift: &Drift) -> String {
         Drift::UnknownOperation { root, name } => {
             format!("{root} `{name}` is not in the pack: judged unrecognized")
         }
-        Drift::Gone { root, name } => format!("{root} `{name}` is in the pack, not at the provider"),
+        Drift::Gone { root, name } => {
+            format!("{root} `{name}` is in the pack, not at the provider")
+        }
         Drift::UnknownArgument { root, name, argument } => {
             format!("{root} `{name}` takes `{argument}`, which the pack does not know")
         }
@@ -261,7 +261,10 @@ pub(crate) fn explain(
 ///
 /// # Errors
 /// A name cannot be one.
-pub(crate) fn nobody(agent: &str, environment: &EnvironmentName) -> Result<Principal, killick_model::IdError> {
+pub(crate) fn nobody(
+    agent: &str,
+    environment: &EnvironmentName,
+) -> Result<Principal, killick_model::IdError> {
     let session = SessionId::parse("s-explain")?;
     Ok(Principal {
         session: session.clone(),

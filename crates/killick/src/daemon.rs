@@ -184,9 +184,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
 ///
 /// # Errors
 /// A pack is wrong; every mistake is named.
-pub(crate) fn load_packs(
-    home: &Home,
-) -> anyhow::Result<killick_adapter_http::pack::PackSet> {
+pub(crate) fn load_packs(home: &Home) -> anyhow::Result<killick_adapter_http::pack::PackSet> {
     match adapters::load_packs(&home.packs()) {
         Ok(packs) => Ok(packs),
         Err(problems) => bail!("a pack cannot be used:\n{}", problems.join("\n")),

@@ -42,7 +42,11 @@ impl ReadRecord for RecordReader {
     }
 
     fn read(&self, from: u64, max: usize) -> Result<Vec<RecordEntry>, ReadRecordError> {
-        self.journal.iter_from(from).take(max).map(|stored| shown(stored.map_err(failed)?)).collect()
+        self.journal
+            .iter_from(from)
+            .take(max)
+            .map(|stored| shown(stored.map_err(failed)?))
+            .collect()
     }
 
     fn of_call(&self, call: &CallId, max: usize) -> Result<Vec<RecordEntry>, ReadRecordError> {

@@ -57,10 +57,8 @@ impl Reconfigure for Rest {
             Some(known) => known.clone(),
             None => adapters::nobody("explain", &EnvironmentName::parse("staging").ok()?).ok()?,
         };
-        let assume = Assume {
-            environment: None,
-            production_waiver: self.gate.config().production_waiver,
-        };
+        let assume =
+            Assume { environment: None, production_waiver: self.gate.config().production_waiver };
         let upstreams = self.http.declared();
         let pdp = self.gate.policies();
         adapters::explain(self.http.packs(), &pdp, &upstreams, assume, &nobody, line)

@@ -15,8 +15,8 @@ const NOTE_TYPE: &str = "text/plain; charset=utf-8";
 /// # Errors
 /// The address is not https, or has parts that are not sent.
 pub(crate) fn sink(address: &str) -> anyhow::Result<Arc<dyn CheckpointSink>> {
-    let webhook = killick_net::webhook(address, &[])
-        .context("a place in `record.publish` cannot be used")?;
+    let webhook =
+        killick_net::webhook(address, &[]).context("a place in `record.publish` cannot be used")?;
     Ok(Arc::new(WebhookSink(webhook)))
 }
 

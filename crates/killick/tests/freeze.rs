@@ -1,7 +1,8 @@
 //! Stopping an agent: at once, on open connections too; and what a session can never exceed.
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::expect_used,
     clippy::print_stderr,
     reason = "tests fail by panicking and print what they measured"
 )]

@@ -1,6 +1,6 @@
 //! Power cuts under load: afterwards the record can be proved, and the provider never saw a call
 //! that is not a read and not on the record.
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stderr,

@@ -98,11 +98,12 @@ fn asked(args: SessionNarrowArgs) -> Value {
 }
 
 async fn connect(gateway: &str) -> Result<Stream, Failure> {
-    let _ = gateway;
-    Err(Failure::new(
-        "this build cannot reach the gateway as an agent",
-        "see docs/guide/sub-agents.md",
-    ))
+    killick_net::dial_gateway(gateway).await.map_err(|error| {
+        Failure::new(
+            format!("the gateway at {gateway} cannot be reached: {error}"),
+            "ask your operator whether it runs",
+        )
+    })
 }
 
 async fn exchange(

@@ -47,6 +47,7 @@ impl Screen {
         Self { json, colour: terminal && !plain, terminal }
     }
 
+    #[expect(clippy::unused_self, reason = "whoever writes to the screen holds it")]
     /// Writes one line. A reader that went away ends the command quietly, so that nothing is
     /// followed or exported for nobody.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
