@@ -108,7 +108,10 @@ pub struct CredentialInfo {
 }
 
 /// A host that a human declared to be reachable.
-#[expect(clippy::struct_excessive_bools, reason = "each is a declaration of its own, named by a flag of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a declaration of its own, named by a flag of its own"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
     /// Its name.

@@ -38,7 +38,11 @@ struct Seen {
 fn main() -> anyhow::Result<()> {
     let flags: Vec<String> = std::env::args().skip(1).collect();
     let flag = |name: &str| {
-        flags.iter().position(|it| it == name).and_then(|at| flags.get(at.saturating_add(1))).cloned()
+        flags
+            .iter()
+            .position(|it| it == name)
+            .and_then(|at| flags.get(at.saturating_add(1)))
+            .cloned()
     };
     let need = |name: &str| flag(name).with_context(|| format!("{name} is missing"));
     let connections: usize = need("--connections")?.parse()?;
@@ -66,7 +70,9 @@ fn main() -> anyhow::Result<()> {
     all.sort_by(f64::total_cmp);
     firsts.sort_by(f64::total_cmp);
     let at = |list: &[f64], share: f64| {
-        list.get(((list.len().saturating_sub(1)) as f64 * share) as usize).copied().unwrap_or_default()
+        list.get(((list.len().saturating_sub(1)) as f64 * share) as usize)
+            .copied()
+            .unwrap_or_default()
     };
     println!(
         "{}",
@@ -94,7 +100,9 @@ fn tls(file: &str) -> anyhow::Result<rustls::ClientConfig> {
         .with_no_client_auth())
 }
 
-fn connect(load: &Load) -> anyhow::Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
+fn connect(
+    load: &Load,
+) -> anyhow::Result<rustls::StreamOwned<rustls::ClientConnection, TcpStream>> {
     let to = load.proxy.as_ref().map_or(&load.target, |(proxy, _)| proxy);
     let mut tcp = TcpStream::connect(to)?;
     tcp.set_nodelay(true)?;
@@ -115,7 +123,8 @@ fn connect(load: &Load) -> anyhow::Result<rustls::StreamOwned<rustls::ClientConn
         }
     }
     let host = load.target.split(':').next().unwrap_or_default().to_owned();
-    let connection = rustls::ClientConnection::new(Arc::clone(&load.tls), ServerName::try_from(host)?)?;
+    let connection =
+        rustls::ClientConnection::new(Arc::clone(&load.tls), ServerName::try_from(host)?)?;
     Ok(rustls::StreamOwned::new(connection, tcp))
 }
 
@@ -157,7 +166,8 @@ fn read_answer(stream: &mut impl Read, buffer: &mut [u8]) -> anyhow::Result<()> 
         if whole == usize::MAX
             && let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n")
         {
-            let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
+            let head =
+                String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
             ensure!(head.starts_with("http/1.1 200"), "not a 200: {head}");
             let length = head
                 .lines()
