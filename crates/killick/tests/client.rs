@@ -1,6 +1,11 @@
 //! The provider's own client through the gateway: it works, and none of its ways of deleting
 //! deletes anything that was there.
-#![allow(clippy::unwrap_used, clippy::similar_names, clippy::print_stderr, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
 
 mod stage;
 

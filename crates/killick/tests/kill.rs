@@ -2,6 +2,9 @@
 //! that is not a read and not on the record.
 #![allow(
     clippy::unwrap_used,
+    clippy::similar_names,
+    clippy::string_slice,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "tests fail by panicking and print what they measured"
@@ -47,7 +50,7 @@ async fn work(agent: AgentSession, number: u64, stop: Arc<AtomicBool>, answered:
         };
         while !stop.load(Ordering::Relaxed) {
             step += 1;
-            let body = if step % 3 == 0 {
+            let body = if step.is_multiple_of(3) {
                 read_volumes()
             } else {
                 upsert(ids::STAGING, &format!("KILL_{number}_{step}"), "x")
@@ -57,7 +60,7 @@ async fn work(agent: AgentSession, number: u64, stop: Arc<AtomicBool>, answered:
                 Ok(Ok(answer)) if answer.passed() => {
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(Ok(_)) | Ok(Err(_)) | Err(_) => break,
+                Ok(Ok(_) | Err(_)) | Err(_) => break,
             }
         }
     }
