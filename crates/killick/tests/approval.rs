@@ -1,5 +1,10 @@
 //! A human's yes: asked for, bound to what was found, spent once.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod stage;
 

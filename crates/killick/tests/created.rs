@@ -1,5 +1,10 @@
 //! What a session made itself it may delete without a question.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod stage;
 

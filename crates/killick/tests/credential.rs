@@ -1,5 +1,5 @@
 //! The agent never holds a credential: what it holds is good in one place only.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::similar_names, reason = "tests fail by panicking")]
 
 mod stage;
 

@@ -1,6 +1,7 @@
 //! Stopping an agent: at once, on open connections too; and what a session can never exceed.
 #![allow(
     clippy::unwrap_used,
+    clippy::similar_names,
     clippy::indexing_slicing,
     clippy::expect_used,
     clippy::print_stderr,

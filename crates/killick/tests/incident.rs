@@ -1,6 +1,11 @@
 //! The incident and all its variants, each with the token that lay around and brokered: none of
 //! them reaches the provider. Its harmless neighbours do.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod stage;
 

@@ -1,5 +1,10 @@
 //! The record holds after a mixed run, and no secret lies anywhere in plain.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod stage;
 
