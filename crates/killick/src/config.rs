@@ -14,6 +14,8 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 const CHECKPOINT_MILLIS_MIN: u64 = 100;
 /// The longest time between two checkpoints.
 const CHECKPOINT_MILLIS_MAX: u64 = 3_600_000;
+/// Entries that one agent may write in a minute, unless the configuration says otherwise.
+const AGENT_ENTRIES_PER_MINUTE: u32 = 12_000;
 /// The longest grace period.
 const GRACE_MILLIS_MAX: u64 = 30 * 86_400_000;
 /// The longest name of a tenant or node.
@@ -108,11 +110,17 @@ pub(crate) struct Record {
     pub(crate) checkpoint_millis: u64,
     /// Where checkpoints go beside the record's own directory.
     pub(crate) publish: Vec<Publish>,
+    /// Entries that one agent may write in a minute; the next call is refused.
+    pub(crate) agent_entries_per_minute: u32,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { checkpoint_millis: 1_000, publish: Vec::new() }
+        Self {
+            checkpoint_millis: 1_000,
+            publish: Vec::new(),
+            agent_entries_per_minute: AGENT_ENTRIES_PER_MINUTE,
+        }
     }
 }
 
@@ -280,6 +288,8 @@ checkpoint_interval = "1s"
 # Where checkpoints go as well, so that a rollback of the whole record is found.
 # publish = ["dir:/mnt/elsewhere/killick", "https://example.com/killick"]
 publish = []
+# Entries that one agent may write in a minute, so that its noise cannot fill the record; the next call is refused.
+# agent_entries_per_minute = 12000
 
 [admin]
 # User ids that may administer beside this user and root.

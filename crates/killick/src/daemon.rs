@@ -93,6 +93,7 @@ pub(crate) fn open_journal(
         Arc::new(move || ticking.now().0),
     );
     options.checkpoint_interval = Duration::from_millis(config.record.checkpoint_millis);
+    options.entries_per_minute_max = config.record.agent_entries_per_minute;
     options.earlier_keys = crate::record::public_keys(home)?;
     for place in &config.record.publish {
         match place {
