@@ -60,10 +60,21 @@ pub(super) async fn open(
             .iter()
             .map(|one| serde_json::json!({
                 "credential": one.info.name, "upstream": one.info.upstream, "value": one.value.as_str(),
+                "variables": variables_of(adapter, &one.info.upstream),
             }))
             .collect::<Vec<_>>(),
     });
     let mut response = Response::new(refusal::whole(body.to_string()));
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
+}
+
+/// Returns the environment variables in which clients of an upstream look for a credential.
+fn variables_of(adapter: &HttpAdapter, upstream: &UpstreamName) -> Vec<String> {
+    adapter
+        .by_name(upstream)
+        .and_then(|found| {
+            super::exchange::pack_of(adapter, &found).map(|pack| pack.variables.clone())
+        })
+        .unwrap_or_default()
 }
