@@ -99,7 +99,8 @@ async fn a_redirect_is_the_agents_own_to_follow() {
     let authorization = format!("Authorization: Bearer {}", agent.surrogate);
     let url = format!("https://{HOST}{path}");
     let said = agent.curl(&["-L", "--location-trusted", "-H", &authorization, &url]).await.unwrap();
-    assert_ne!(said.code(), 0, "{said:#?}");
+    assert!(said.stdout.contains("\"code\":\"misplaced-surrogate\""), "{said:#?}");
+    assert_eq!(stage.world.requests().len(), 2, "only the redirect itself was asked for again");
 }
 
 #[tokio::test]
