@@ -433,12 +433,14 @@ pub(super) async fn revive(
     let request: &CanonicalRequest = &parked.request;
     let judged = judge::judge(&adapter.packs, &upstream, &request.view(&upstream))?;
     judged.sendable()?;
+    let bare = request.path_and_query.split('?').next().unwrap_or_default();
+    let inject = adapter.vault.bound(&upstream.name, bare).is_some_and(|info| !info.own);
     let call = HttpCall {
         judged,
         upstream: Arc::clone(&upstream),
         host: parked.host.clone(),
         kept: Vec::new(),
-        inject: true,
+        inject,
     };
     let recorded = through_gate(&adapter, live, call, due, None).await?;
     let sent = upstream::send(&adapter, recorded).await?;
