@@ -1,0 +1,1 @@
+//! Names to objects, the way the server resolves them.

@@ -1,0 +1,1 @@
+//! The queries of the inspector, and their rows turned into a snapshot.

@@ -1,0 +1,1 @@
+//! From a parsed statement and the catalogue to what it would do.

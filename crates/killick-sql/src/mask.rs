@@ -1,0 +1,1 @@
+//! A statement as people may see it: literals masked.

@@ -1,0 +1,1 @@
+//! One text of SQL, parsed by PostgreSQL's own grammar under limits.
