@@ -24,6 +24,14 @@ fn hex<const N: usize>(prefix: &str) -> Result<Zeroizing<String>, NoRandomness> 
     Ok(text)
 }
 
+/// Fills bytes with randomness.
+///
+/// # Errors
+/// The system gives none.
+pub fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+    getrandom::fill(bytes).map_err(|_| NoRandomness)
+}
+
 /// Returns a fresh session token: `ksess_` and 64 hex digits.
 ///
 /// # Errors

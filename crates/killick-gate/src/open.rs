@@ -1,6 +1,6 @@
 //! Opening, narrowing and closing sessions; freezing and thawing agents. On the record before the effect.
 
-use killick_model::admin::{Session, Standing};
+use killick_model::admin::{ScramVerifier, Session, Standing};
 use killick_model::record::{Draft, Kind};
 use killick_model::{AgentName, Code, Principal, Refusal, Scope, SessionId};
 use zeroize::Zeroizing;
@@ -52,7 +52,11 @@ impl Gate {
                 format!("the agent has {open} sessions open, at most {SESSIONS_PER_AGENT_MAX}"),
             ));
         }
-        let session = Session { principal, opened, closed: None };
+        let mut salt = [0_u8; 16];
+        ids::fill(&mut salt)
+            .map_err(|error| Refusal::new(Code::DecisionFailed, error.to_string()))?;
+        let verifier = Some(ScramVerifier::of(token.as_bytes(), &salt));
+        let session = Session { principal, opened, closed: None, verifier };
         let mut entry = Draft::new(Kind::Session).of_principal(&session.principal);
         entry.by = by;
         entry.verdict = Some("opened".into());

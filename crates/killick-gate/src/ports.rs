@@ -10,13 +10,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use killick_model::admin::{Agent, CredentialInfo, Session, Standing, Upstream};
+use killick_model::database::{Database, DatabaseTls, PointAbout, PointId, PointInfo};
 use killick_model::record::Draft;
 use killick_model::request::{
     AccessRequest, Answer, BreakGlass, Grant, Pending, PendingState, RequestState,
 };
 use killick_model::{
-    AgentName, CallDigest, CallId, CredentialName, ObjectRef, PendingId, RequestId, SessionId,
-    UnixMillis, UpstreamName,
+    AgentName, CallDigest, CallId, CredentialName, EnvironmentName, ObjectRef, Owner, PendingId,
+    RequestId, SessionId, UnixMillis, UpstreamName,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
@@ -70,6 +71,10 @@ pub trait Record: Send + Sync {
         durability: Durability,
     ) -> BoxFuture<'_, Result<Receipt, RecordError>>;
 
+    /// Returns once everything up to an entry is on disk. The sync begins when this is called, not when it
+    /// is awaited.
+    fn durable(&self, up_to: Receipt) -> BoxFuture<'static, Result<(), RecordError>>;
+
     /// Sets space aside for an outcome, so that settling cannot fail for want of disk.
     ///
     /// # Errors
@@ -115,6 +120,15 @@ pub type TokenHash = [u8; 32];
 /// A foreign credential as it is remembered: a keyed hash, never the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
+
+/// What was destroyed: rows and whole objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Rows removed or overwritten.
+    pub rows: u64,
+    /// Tables and other objects dropped or emptied.
+    pub objects: u64,
+}
 
 /// State that several gateways will share one day. Changes of state are compare-and-set.
 /// Calls block for the time of a disk write: async callers go through a blocking thread.
@@ -214,6 +228,29 @@ pub trait Store: Send + Sync {
     fn break_glasses(&self, now: UnixMillis) -> Result<Vec<BreakGlass>, StoreError>;
     /// Ends the break-glass of an agent.
     fn break_glass_end(&self, agent: &AgentName) -> Result<(), StoreError>;
+
+    /// Adds or replaces a declared database.
+    fn database_put(&self, database: &Database) -> Result<(), StoreError>;
+    /// Lists declared databases.
+    fn databases(&self) -> Result<Vec<Database>, StoreError>;
+    /// Removes a declared database.
+    fn database_remove(&self, name: &UpstreamName) -> Result<(), StoreError>;
+
+    /// Adds to what the agents of an owner, and all below them, have destroyed in an environment.
+    fn damage_add(
+        &self,
+        owner: &Owner,
+        environment: &EnvironmentName,
+        damage: Damage,
+        at: UnixMillis,
+    ) -> Result<(), StoreError>;
+    /// Returns what was destroyed since a moment.
+    fn damage_since(
+        &self,
+        owner: &Owner,
+        environment: &EnvironmentName,
+        since: UnixMillis,
+    ) -> Result<Damage, StoreError>;
 
     /// Remembers that a session created an object.
     fn created_add(&self, session: &SessionId, object: &ObjectRef) -> Result<(), StoreError>;
@@ -368,6 +405,72 @@ pub enum ProofError {
     Failed(String),
 }
 
+// ---- recovery points
+
+/// A recovery point cannot be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PointError {
+    /// The place where points are kept is full.
+    #[error("the place of the recovery points is full")]
+    Full,
+    /// There is no such point.
+    #[error("there is no recovery point {0}")]
+    Missing(PointId),
+    /// A point was changed, cut short, or sealed with another key.
+    #[error("recovery point {0} is not what was written")]
+    Tampered(PointId),
+    /// The place failed.
+    #[error("the place of the recovery points failed: {0}")]
+    Failed(String),
+}
+
+/// Where recovery points live: off the database that they protect, encrypted.
+pub trait Points: Send + Sync {
+    /// Begins a point; nothing of it is there for others until it is finished.
+    fn begin<'a>(
+        &'a self,
+        about: &'a PointAbout,
+    ) -> BoxFuture<'a, Result<Box<dyn PointWriter>, PointError>>;
+    /// Lists points, newest first; of one database, when one is named.
+    fn list<'a>(
+        &'a self,
+        database: Option<&'a UpstreamName>,
+    ) -> BoxFuture<'a, Result<Vec<PointInfo>, PointError>>;
+    /// Reads what is known of a point.
+    fn info<'a>(&'a self, id: &'a PointId) -> BoxFuture<'a, Result<PointInfo, PointError>>;
+    /// Opens a point for reading from its beginning.
+    fn open<'a>(
+        &'a self,
+        id: &'a PointId,
+    ) -> BoxFuture<'a, Result<Box<dyn PointReader>, PointError>>;
+    /// Remembers that a point was restored successfully into a scratch server.
+    fn rehearsed<'a>(
+        &'a self,
+        id: &'a PointId,
+        at: UnixMillis,
+    ) -> BoxFuture<'a, Result<(), PointError>>;
+    /// Removes a point. Deciding that is not the port's business.
+    fn remove<'a>(&'a self, id: &'a PointId) -> BoxFuture<'a, Result<(), PointError>>;
+}
+
+/// A recovery point that is being written. Dropped unfinished, it leaves nothing.
+pub trait PointWriter: Send {
+    /// Adds bytes.
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), PointError>>;
+    /// Finishes; the point is durable when this returns.
+    fn finish(
+        self: Box<Self>,
+        tables: Vec<(String, u64)>,
+        not_covered: Vec<String>,
+    ) -> BoxFuture<'static, Result<PointInfo, PointError>>;
+}
+
+/// A recovery point that is being read.
+pub trait PointReader: Send {
+    /// Returns the next bytes, or nothing at the end, which was checked.
+    fn read(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, PointError>>;
+}
+
 // ---- streams
 
 /// A byte stream in both directions.
@@ -423,6 +526,16 @@ pub struct Accepted {
     pub http2: bool,
 }
 
+/// A stream to an upstream that TLS was put on.
+pub struct Upgraded {
+    /// The clear side.
+    pub stream: Stream,
+    /// `tls-server-end-point` (RFC 5929): the hash of the server's certificate, for channel binding.
+    pub end_point: Option<Vec<u8>>,
+    /// SHA-256 of the server's certificate.
+    pub certificate_sha256: [u8; 32],
+}
+
 /// Lends streams. The only implementation that opens sockets is in `killick-net`.
 pub trait Streams: Send + Sync {
     /// Opens a stream to an upstream, for a recorded call.
@@ -431,6 +544,24 @@ pub trait Streams: Send + Sync {
         departure: &'a Departure,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Stream, ConnectError>>;
+
+    /// Puts TLS on a stream to an upstream that spoke in clear first (RFC 2595's manner: STARTTLS).
+    fn upgrade<'a>(
+        &'a self,
+        departure: &'a Departure,
+        stream: Stream,
+        host: &'a str,
+        trust: &'a DatabaseTls,
+        alpn: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Upgraded, ConnectError>>;
+
+    /// Accepts TLS on a client's stream for a protocol named by `alpn`, with a leaf certificate for `host`.
+    fn accept_tls_as<'a>(
+        &'a self,
+        stream: Stream,
+        host: &'a str,
+        alpn: &'a str,
+    ) -> BoxFuture<'a, Result<Accepted, ConnectError>>;
 
     /// Accepts TLS on a client's stream with a leaf certificate for `host`, from the gateway's own CA.
     fn accept_tls<'a>(

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::environment::Tier;
 use crate::id::{AgentName, CredentialName, UpstreamName};
@@ -45,6 +47,72 @@ pub struct Session {
     pub opened: UnixMillis,
     /// When it was closed before its time.
     pub closed: Option<UnixMillis>,
+    /// What proves the token in an exchange that never shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<ScramVerifier>,
+}
+
+/// What a server keeps to check a password by SCRAM-SHA-256 (RFC 5802, RFC 7677) without knowing it.
+/// The password is a token of 256 random bits, so the verifier is no way back to it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScramVerifier {
+    /// The salt.
+    pub salt: Vec<u8>,
+    /// How often the hash is run.
+    pub iterations: u32,
+    /// `H(ClientKey)`, 32 bytes.
+    pub stored_key: Vec<u8>,
+    /// `HMAC(SaltedPassword, "Server Key")`, 32 bytes.
+    pub server_key: Vec<u8>,
+}
+
+impl ScramVerifier {
+    /// Rounds of the hash; the least that RFC 7677 allows, since the token cannot be guessed.
+    pub const ITERATIONS: u32 = 4_096;
+
+    /// Returns the verifier of a token (RFC 5802, section 3). The token is ASCII, which SASLprep leaves as it is.
+    #[must_use]
+    pub fn of(token: &[u8], salt: &[u8]) -> Self {
+        let salted = Self::salted(token, salt, Self::ITERATIONS);
+        Self {
+            salt: salt.to_vec(),
+            iterations: Self::ITERATIONS,
+            stored_key: Sha256::digest(Self::keyed(&salted, b"Client Key")).to_vec(),
+            server_key: Self::keyed(&salted, b"Server Key").to_vec(),
+        }
+    }
+
+    /// Returns `Hi(password, salt, iterations)`: PBKDF2 with HMAC-SHA-256 and one block.
+    #[must_use]
+    pub fn salted(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
+        let mut message = salt.to_vec();
+        message.extend_from_slice(&1_u32.to_be_bytes());
+        let mut last = Self::keyed(password, &message);
+        let mut sum = last;
+        for _ in 1..iterations {
+            last = Self::keyed(password, &last);
+            for (to, from) in sum.iter_mut().zip(last) {
+                *to ^= from;
+            }
+        }
+        sum
+    }
+
+    /// Returns HMAC-SHA-256.
+    #[must_use]
+    pub fn keyed(key: &[u8], message: &[u8]) -> [u8; 32] {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else {
+            // HMAC takes a key of any length; without one nothing verifies.
+            return [0; 32];
+        };
+        mac.chain_update(message).finalize().into_bytes().into()
+    }
+}
+
+impl std::fmt::Debug for ScramVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScramVerifier(..)")
+    }
 }
 
 /// How a credential is put into a call.
@@ -61,6 +129,8 @@ pub enum Injection {
     Query(String),
     /// A cookie.
     Cookie(String),
+    /// The password of a database login: the gateway proves it, an agent gets no placeholder for it.
+    Password,
 }
 
 impl Injection {

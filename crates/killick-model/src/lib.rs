@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod admin;
+pub mod database;
 pub mod decision;
 pub mod digest;
 pub mod effect;
