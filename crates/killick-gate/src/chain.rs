@@ -28,8 +28,9 @@ use killick_model::{Action, CallDigest, CallId, Code, Outcome, Refusal, Upstream
 
 use zeroize::Zeroizing;
 
+use crate::decide::CarriedYes;
 use crate::freeze::Lifeline;
-use crate::ports::Reservation;
+use crate::ports::{Receipt, Reservation};
 
 /// What the gate needs to know of a call, whatever its protocol.
 pub trait Call: Send + 'static {
@@ -62,6 +63,7 @@ pub struct Recorded<C> {
     call: C,
     stamp: Stamp,
     in_flight: InFlight,
+    receipt: Receipt,
 }
 
 /// The right to open a stream to an upstream for one recorded call.
@@ -76,6 +78,8 @@ pub struct InFlight {
     entry: Draft,
     outcome: Outcome,
     lifeline: Option<Lifeline>,
+    /// Whether an outcome that is no surprise is left out of the record.
+    quiet: bool,
 }
 
 /// What a permit carries: its id, what it hangs on, and the entry that the record will take.
@@ -83,6 +87,8 @@ pub(crate) struct Stamp {
     pub(crate) call: CallId,
     pub(crate) lifeline: Lifeline,
     pub(crate) entry: Draft,
+    pub(crate) yes: Option<CarriedYes>,
+    pub(crate) points: Vec<String>,
 }
 
 impl<C> Permitted<C> {
@@ -103,11 +109,28 @@ impl<C> Permitted<C> {
     pub fn id(&self) -> &CallId {
         &self.stamp.call
     }
+
+    /// Returns the approval that was spent on it, for the end of its transaction.
+    #[must_use]
+    pub fn carried(&self) -> Option<CarriedYes> {
+        self.stamp.yes.clone()
+    }
+
+    /// Returns the recovery points that were taken, or begun, for it.
+    #[must_use]
+    pub fn points(&self) -> &[String] {
+        &self.stamp.points
+    }
 }
 
 impl<C> Recorded<C> {
-    pub(crate) fn mint(call: C, stamp: Stamp, in_flight: InFlight) -> Self {
-        Self { call, stamp, in_flight }
+    pub(crate) fn mint(call: C, stamp: Stamp, in_flight: InFlight, receipt: Receipt) -> Self {
+        Self { call, stamp, in_flight, receipt }
+    }
+
+    /// Returns where the call's entry stands.
+    pub fn receipt(&self) -> Receipt {
+        self.receipt.clone()
     }
 
     /// Returns the call's id.
@@ -120,7 +143,7 @@ impl<C> Recorded<C> {
     /// # Errors
     /// The agent was frozen or the session ended since the permit; nothing may be sent.
     pub fn depart(self) -> Result<(C, Departure, InFlight, Lifeline), Refusal> {
-        let Self { call, stamp, mut in_flight } = self;
+        let Self { call, stamp, mut in_flight, receipt: _ } = self;
         if let Err(code) = stamp.lifeline.check() {
             in_flight.settle(Outcome::NotSent { code });
             return Err(
@@ -141,14 +164,25 @@ impl Departure {
 }
 
 impl InFlight {
-    pub(crate) fn new(reservation: Box<dyn Reservation>, call: &CallId, like: &Draft) -> Self {
+    pub(crate) fn new(
+        reservation: Box<dyn Reservation>,
+        call: &CallId,
+        like: &Draft,
+        quiet: bool,
+    ) -> Self {
         let mut entry = Draft::new(Kind::Outcome);
         entry.call = Some(call.clone());
         entry.principal.clone_from(&like.principal);
         entry.operation.clone_from(&like.operation);
         entry.effect = like.effect;
         entry.upstream.clone_from(&like.upstream);
-        Self { reservation: Some(reservation), entry, outcome: Outcome::Unknown, lifeline: None }
+        Self {
+            reservation: Some(reservation),
+            entry,
+            outcome: Outcome::Unknown,
+            lifeline: None,
+            quiet,
+        }
     }
 
     /// Writes the outcome on the record.
@@ -168,6 +202,9 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(reservation) = self.reservation.take() {
+            if self.quiet && matches!(self.outcome, Outcome::Answered { failed: false, .. }) {
+                return;
+            }
             let cut = self.lifeline.as_ref().is_some_and(|line| line.check().is_err());
             if cut && self.outcome == Outcome::Unknown {
                 self.outcome = Outcome::Cut;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use killick_model::record::{Draft, Kind};
 use killick_model::request::{Pending, PendingState};
 use killick_model::{
-    Action, CallId, Code, Effect, Means, ObjectFacts, Obligation, PendingId, Refusal, Survivable,
-    UnixMillis,
+    Action, CallId, Code, Effect, EffectWord, Means, ObjectFacts, Obligation, PendingId, Refusal,
+    Survivable, UnixMillis,
 };
 use killick_policy::Verdict as Said;
 use killick_policy::{Approved, CallCase, Needs, Pdp, Ruling, Standing};
@@ -15,7 +15,7 @@ use crate::chain::{Call, Permitted, Stamp, Undecided};
 use crate::gate::{Blocking, Gate, fresh_call, stopped, store_refusal};
 use crate::ids;
 use crate::obligations::{Hands, PointDue, PointTaken};
-use crate::ports::Durability;
+use crate::ports::{Damage, Durability};
 use crate::requests::{Ask, Yes};
 use crate::sessions::LiveSession;
 
@@ -49,7 +49,50 @@ pub struct Asked<'a> {
     pub due: Option<&'a Due>,
     /// Whether the session's own environment is production by the names that the upstream uses.
     pub session_in_production: bool,
+    /// What the call itself would destroy, for the damage budget.
+    pub damage: Damage,
+    /// The end of the transaction that the call is, when it is one.
+    pub ending: Option<Ending<'a>>,
 }
+
+/// A call that ends a transaction: what was said and done in it already.
+#[derive(Clone, Copy)]
+pub struct Ending<'a> {
+    /// Approvals that were spent on statements of this transaction.
+    pub carried: &'a [CarriedYes],
+    /// The recovery point that holds everything that the transaction destroyed, durable.
+    pub point: Option<&'a str>,
+}
+
+/// An approval that was spent on a statement whose effect is not lasting before COMMIT.
+/// Only the gate makes one: it comes out of a permit.
+#[derive(Clone, Debug)]
+pub struct CarriedYes {
+    by: String,
+    request: Option<String>,
+    facts: Vec<ObjectFacts>,
+}
+
+impl CarriedYes {
+    /// Returns whether the approval covers the rows that the server counted.
+    fn covers(&self, found: &ObjectFacts) -> bool {
+        self.facts.iter().any(|approved| {
+            approved.object == found.object
+                && approved.environment == found.environment
+                && match (approved.material.get(ROWS), found.rows) {
+                    (Some(most), Some(rows)) => most.admits(rows.count),
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                }
+        })
+    }
+}
+
+/// The material fact under which an approval holds the most rows.
+pub const ROWS: &str = "rows";
+
+/// How far back the damage budget looks, in milliseconds.
+pub const DAMAGE_MILLIS: u64 = 24 * 3_600_000;
 
 /// How the decision came to be, for the record.
 struct Grounds {
@@ -67,8 +110,17 @@ struct Besides {
 }
 
 impl Besides {
-    const fn first() -> Self {
-        Self { approved: None, survived: None, means: true }
+    /// Returns what is asked besides at first.
+    fn first(asked: &Asked<'_>) -> Self {
+        let Some(ending) = asked.ending else {
+            return Self { approved: None, survived: None, means: true };
+        };
+        let rows = || asked.facts.iter().filter(|found| found.rows.is_some());
+        let covered = rows().all(|found| ending.carried.iter().any(|yes| yes.covers(found)));
+        let by: Vec<String> = ending.carried.iter().map(|yes| yes.by.clone()).collect();
+        let approved = (covered && !by.is_empty()).then_some(Approved { by, quorum: 1 });
+        let survived = ending.point.map(|_| Survivable::RecoveryPoint);
+        Self { approved, survived, means: false }
     }
 }
 
@@ -84,9 +136,18 @@ impl Gate {
             Ok(grounds) => {
                 let entry = self.entry(&asked, &call, &id, &grounds);
                 let lifeline = asked.live.lifeline.clone();
+                let yes = grounds.yes.as_ref().map(|yes| CarriedYes {
+                    by: yes.by(),
+                    request: yes.request().map(ToString::to_string),
+                    facts: match yes {
+                        Yes::Request(request) => request.facts.clone(),
+                        Yes::Grant(_) => asked.facts.clone(),
+                    },
+                });
+                let points = grounds.points.into_iter().map(|point| point.id).collect();
                 Verdict::Permit(Box::new(Permitted::mint(
                     call,
-                    Stamp { call: id, lifeline, entry },
+                    Stamp { call: id, lifeline, entry, yes, points },
                 )))
             }
             // Parking is on the record already, under this call.
@@ -133,7 +194,7 @@ impl Gate {
             }
         }
         let pdp = self.policies();
-        let ruling = self.judge(&pdp, asked, call.action(), Besides::first()).await?;
+        let ruling = self.judge(&pdp, asked, call.action(), Besides::first(asked)).await?;
         match ruling.verdict.clone() {
             Said::Permit => Ok(Grounds { ruling, yes: None, points: Vec::new() }),
             Said::Deny => Err(denied(&ruling)),
@@ -159,7 +220,7 @@ impl Gate {
         };
         let pdp = self.policies();
         let approved = Approved { by: vec![yes.by()], quorum: 1 };
-        let besides = Besides { approved: Some(approved), ..Besides::first() };
+        let besides = Besides { approved: Some(approved), ..Besides::first(asked) };
         let ruling = self.judge(&pdp, asked, call.action(), besides).await?;
         match ruling.verdict.clone() {
             Said::Permit => {
@@ -267,7 +328,7 @@ impl Gate {
             return Ok(failed());
         }
         let pdp = self.policies();
-        let besides = Besides { means: false, ..Besides::first() };
+        let besides = Besides { means: false, ..Besides::first(asked) };
         let ruling = self.judge(&pdp, asked, call.action(), besides).await?;
         match ruling.verdict.clone() {
             Said::Need(needs) if needs.approval() => {
@@ -309,7 +370,7 @@ impl Gate {
         };
         let pdp = self.policies();
         let besides =
-            Besides { approved, survived: Some(Survivable::Deferred), ..Besides::first() };
+            Besides { approved, survived: Some(Survivable::Deferred), ..Besides::first(asked) };
         let ruling = self.judge(&pdp, asked, call.action(), besides).await?;
         match &ruling.verdict {
             Said::Permit => Ok(Grounds { ruling, yes: None, points: Vec::new() }),
@@ -391,7 +452,10 @@ impl Gate {
                 .map_err(|error| store_refusal(&error))?
                 .iter()
                 .any(|glass| glass.agent == agent);
+        let damage = self.damage(asked, action).await?;
         let standing = Standing {
+            damage_rows: damage.rows,
+            damage_objects: damage.objects,
             approved: besides.approved,
             survived: besides.survived,
             break_glass,
@@ -410,6 +474,26 @@ impl Gate {
             means: &means,
             standing: &standing,
         }))
+    }
+
+    /// Returns what the owner's agents destroyed lately where the call goes, and what it would add.
+    async fn damage(&self, asked: &Asked<'_>, action: &Action) -> Result<Damage, Refusal> {
+        let worst = action.parts().iter().map(|part| part.effect.word().level()).max();
+        let rows = asked.facts.iter().any(|found| found.rows.is_some());
+        if !rows || worst.is_some_and(|level| level < EffectWord::Destroy.level()) {
+            return Ok(asked.damage);
+        }
+        let principal = &asked.live.principal;
+        let (owner, environment) = (principal.owner.clone(), principal.environment.clone());
+        let since = UnixMillis(self.now().0.saturating_sub(DAMAGE_MILLIS));
+        let before = self
+            .on_store(move |store| store.damage_since(&owner, &environment, since))
+            .await
+            .map_err(|error| store_refusal(&error))?;
+        Ok(Damage {
+            rows: before.rows.saturating_add(asked.damage.rows),
+            objects: before.objects.saturating_add(asked.damage.objects),
+        })
     }
 
     fn obligations(&self, action: &Action, needs: &Needs) -> Vec<Obligation> {
@@ -454,9 +538,10 @@ impl Gate {
             "request": match &grounds.yes {
                 Some(Yes::Request(request)) => Some(request.id.to_string()),
                 Some(Yes::Grant(grant)) => Some(grant.id.clone()),
-                None => None,
+                None => asked.ending.and_then(|end| end.carried.iter().find_map(|yes| yes.request.clone())),
             },
-            "points": grounds.points.iter().map(|point| point.id.clone()).collect::<Vec<_>>(),
+            "points": grounds.points.iter().map(|point| point.id.as_str())
+                .chain(asked.ending.and_then(|end| end.point)).collect::<Vec<_>>(),
             "pending": asked.due.map(|due| due.pending.id.clone()),
         });
         entry

@@ -19,7 +19,9 @@ use crate::decide::Due;
 use crate::facts::{CreatedCache, FactsCache, Resolve, with_declaration};
 use crate::freeze::Standings;
 use crate::ids;
-use crate::ports::{Durability, Record, RecordError, Store, StoreError};
+use crate::ports::{
+    BoxFuture, Damage, Durability, Receipt, Record, RecordError, Store, StoreError,
+};
 use crate::sessions::{LiveSession, Sessions};
 
 /// What an owner may set about decisions.
@@ -74,6 +76,10 @@ pub enum ErrandKind {
     Resolve,
     /// To make something survivable; may write, never destroy or administer.
     RecoveryPoint,
+    /// To log in where an agent's session will go on; must be a read.
+    Session,
+    /// To bring back what a call took, because a human asked; may write.
+    Undo,
 }
 
 /// How a permitted call will be sent, for the record.
@@ -83,6 +89,13 @@ pub struct Sending {
     pub credential: Option<CredentialName>,
     /// The client program as it names itself; a claim.
     pub client: Option<String>,
+    /// Whether nothing lasts before a COMMIT that is a call by itself. Then the entry is only in order when
+    /// the call is sent; [`Gate::durable`] is awaited before COMMIT.
+    pub held_at_commit: bool,
+    /// Whether an answer without an error needs no entry of its own.
+    pub quiet: bool,
+    /// More for the entry's details.
+    pub details: Option<(&'static str, serde_json::Value)>,
 }
 
 /// A store call on a thread that may block.
@@ -260,19 +273,29 @@ impl Gate {
         sending: Sending,
     ) -> Result<Recorded<C>, Refusal> {
         let (call, stamp) = permitted.open();
-        let Stamp { call: id, lifeline, mut entry } = stamp;
+        let Stamp { call: id, lifeline, mut entry, yes, points } = stamp;
         lifeline.check().map_err(|code| stopped(code, &id))?;
         entry.credential = sending.credential;
         if let (Some(client), Some(details)) = (sending.client, entry.details.as_object_mut()) {
             details.insert("client".into(), client.into());
         }
+        if let (Some((name, value)), Some(details)) =
+            (sending.details, entry.details.as_object_mut())
+        {
+            details.insert(name.into(), value);
+        }
         let effect = call.action().effect();
         if !effect.is_only_read() {
             self.facts.forget(call.upstream());
         }
-        let in_flight = self.write_call(&id, entry, effect).await?;
-        let stamp = Stamp { call: id, lifeline, entry: Draft::new(Kind::Call) };
-        Ok(Recorded::mint(call, stamp, in_flight))
+        let durability = if effect.is_only_read() || sending.held_at_commit {
+            Durability::Bounded
+        } else {
+            Durability::Durable
+        };
+        let (in_flight, receipt) = self.write_call(&id, entry, durability, sending.quiet).await?;
+        let stamp = Stamp { call: id, lifeline, entry: Draft::new(Kind::Call), yes, points };
+        Ok(Recorded::mint(call, stamp, in_flight, receipt))
     }
 
     /// Writes an errand on the record: the second and last way to [`Recorded`].
@@ -289,8 +312,8 @@ impl Gate {
         let id = fresh_call()?;
         let effect = call.action().effect();
         let allowed = match kind {
-            ErrandKind::Resolve => effect.word() == EffectWord::Read,
-            ErrandKind::RecoveryPoint => {
+            ErrandKind::Resolve | ErrandKind::Session => effect.word() == EffectWord::Read,
+            ErrandKind::RecoveryPoint | ErrandKind::Undo => {
                 matches!(effect.word(), EffectWord::Read | EffectWord::Write)
             }
         };
@@ -309,26 +332,64 @@ impl Gate {
         entry.verdict = Some(match kind {
             ErrandKind::Resolve => "resolve".into(),
             ErrandKind::RecoveryPoint => "recovery_point".into(),
+            ErrandKind::Session => "session".into(),
+            ErrandKind::Undo => "undo".into(),
         });
-        let in_flight = self.write_call(&id, entry, effect).await?;
-        let stamp =
-            Stamp { call: id, lifeline: live.lifeline.renewed(), entry: Draft::new(Kind::Errand) };
-        Ok(Recorded::mint(call, stamp, in_flight))
+        let durability =
+            if effect.is_only_read() { Durability::Bounded } else { Durability::Durable };
+        let (in_flight, receipt) = self.write_call(&id, entry, durability, false).await?;
+        let stamp = Stamp {
+            call: id,
+            lifeline: live.lifeline.renewed(),
+            entry: Draft::new(Kind::Errand),
+            yes: None,
+            points: Vec::new(),
+        };
+        Ok(Recorded::mint(call, stamp, in_flight, receipt))
+    }
+
+    /// Returns once everything up to an entry is on disk; the sync begins with the call.
+    ///
+    /// # Errors
+    /// The record failed; nothing that hangs on the entry may be made lasting.
+    pub fn durable(&self, up_to: Receipt) -> BoxFuture<'static, Result<(), Refusal>> {
+        let synced = self.record.durable(up_to);
+        Box::pin(async move { synced.await.map_err(|error| record_refusal(&error)) })
+    }
+
+    /// Adds to the damage budget of the owner of a session, in its environment.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn note_damage(&self, live: &LiveSession, damage: Damage) -> Result<(), Refusal> {
+        if damage == Damage::default() {
+            return Ok(());
+        }
+        let principal = &live.principal;
+        let (owner, environment) = (principal.owner.clone(), principal.environment.clone());
+        let now = self.now();
+        self.on_store(move |store| store.damage_add(&owner, &environment, damage, now))
+            .await
+            .map_err(|error| store_refusal(&error))
+    }
+
+    /// Returns whether the session made the object, by the gateway's own record.
+    pub async fn created_by(&self, live: &LiveSession, object: &ObjectRef) -> bool {
+        self.was_created(live, object).await
     }
 
     async fn write_call(
         &self,
         id: &CallId,
         entry: Draft,
-        effect: Effect,
-    ) -> Result<InFlight, Refusal> {
-        let durability =
-            if effect.is_only_read() { Durability::Bounded } else { Durability::Durable };
+        durability: Durability,
+        quiet: bool,
+    ) -> Result<(InFlight, Receipt), Refusal> {
         let unavailable = |error: RecordError| record_refusal(&error).with_call(id.clone());
         let reservation = self.record.reserve().map_err(unavailable)?;
-        let in_flight = InFlight::new(reservation, id, &entry);
+        let in_flight = InFlight::new(reservation, id, &entry, quiet);
         match self.record.append(entry, durability).await {
-            Ok(_) => Ok(in_flight),
+            Ok(receipt) => Ok((in_flight, receipt)),
             Err(error) => {
                 let refusal = unavailable(error);
                 Err(in_flight.refuse(refusal))

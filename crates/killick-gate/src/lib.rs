@@ -21,7 +21,7 @@ mod open;
 mod requests;
 
 pub use chain::{Call, Departure, InFlight, Permitted, Recorded, Undecided};
-pub use decide::{Asked, Due, Verdict};
+pub use decide::{Asked, CarriedYes, Due, Ending, ROWS, Verdict};
 pub use facts::Resolve;
 pub use freeze::{Lifeline, Standings};
 pub use gate::{Blocking, ErrandKind, Gate, GateConfig, GateParts, Sending};

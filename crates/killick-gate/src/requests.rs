@@ -22,6 +22,13 @@ pub(crate) enum Yes {
 }
 
 impl Yes {
+    pub(crate) fn request(&self) -> Option<&RequestId> {
+        match self {
+            Self::Request(request) => Some(&request.id),
+            Self::Grant(_) => None,
+        }
+    }
+
     pub(crate) fn by(&self) -> String {
         match self {
             Self::Request(request) => {

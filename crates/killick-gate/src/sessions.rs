@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use killick_model::admin::Session;
+use killick_model::admin::{ScramVerifier, Session};
 use killick_model::{Code, Principal, SessionId, UnixMillis};
 use parking_lot::RwLock;
 
@@ -24,6 +24,7 @@ pub struct LiveSession {
 #[derive(Debug, Default)]
 pub struct Sessions {
     by_token: RwLock<HashMap<TokenHash, Arc<LiveSession>>>,
+    verifiers: RwLock<HashMap<SessionId, ScramVerifier>>,
 }
 
 impl Sessions {
@@ -34,7 +35,29 @@ impl Sessions {
         }
         let lifeline = standings.lifeline(&session.principal.agent, &session.principal.chain);
         let live = Arc::new(LiveSession { principal: session.principal.clone(), lifeline });
+        if let Some(verifier) = &session.verifier {
+            self.verifiers.write().insert(session.principal.session.clone(), verifier.clone());
+        }
         self.by_token.write().insert(token, live);
+    }
+
+    /// Returns what checks the token of an open session in an exchange that does not show it.
+    #[must_use]
+    pub fn verifier(&self, id: &SessionId) -> Option<ScramVerifier> {
+        self.verifiers.read().get(id).cloned()
+    }
+
+    /// Finds the open session whose token was proven by its verifier.
+    ///
+    /// # Errors
+    /// There is no such session, it has ended, or its agent is frozen.
+    pub fn proven(&self, id: &SessionId, now: UnixMillis) -> Result<Arc<LiveSession>, Code> {
+        let live = self.by_id(id).ok_or(Code::NoSession)?;
+        if live.principal.expires <= now {
+            return Err(Code::SessionEnded);
+        }
+        live.lifeline.check()?;
+        Ok(live)
     }
 
     /// Finds the session of a token.
@@ -76,6 +99,7 @@ impl Sessions {
             }
             !below
         });
+        self.verifiers.write().retain(|session, _| !gone.contains(session));
         gone
     }
 

@@ -29,7 +29,7 @@ pub use id::{
     AgentName, CallId, CredentialName, EnvironmentName, IdError, PendingId, RequestId, SessionId,
     UpstreamName,
 };
-pub use object::{BackupsFate, ObjectFacts, ObjectRef};
+pub use object::{BackupsFate, ObjectFacts, ObjectRef, RowsFact};
 pub use principal::{Owner, Principal, Scope};
 pub use refusal::{Code, Refusal};
 pub use time::UnixMillis;

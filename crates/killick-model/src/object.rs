@@ -78,6 +78,22 @@ pub struct ObjectFacts {
     /// Facts beside identity, environment and backups that an approval is bound to, with the
     /// tolerance in percent.
     pub material: BTreeMap<String, MaterialFact>,
+    /// The rows of it that the call changes or removes, for objects that hold rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowsFact>,
+}
+
+/// How many rows of an object a call changes or removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RowsFact {
+    /// How many.
+    pub count: u64,
+    /// Whether the server counted them; otherwise it is an estimate, and the worst when nobody could make one.
+    pub measured: bool,
+    /// How many rows the object holds, as far as known.
+    pub of: Option<u64>,
+    /// Whether nothing is lasting before a COMMIT that is judged by itself with measured rows.
+    pub held_at_commit: bool,
 }
 
 /// A measured fact that an approval is bound to.
@@ -87,12 +103,18 @@ pub struct MaterialFact {
     pub value: u64,
     /// How far it may move before the approval no longer fits, in percent of the value.
     pub tolerance_percent: u8,
+    /// Whether less always fits: the value is the most that was approved.
+    #[serde(default)]
+    pub ceiling: bool,
 }
 
 impl MaterialFact {
     /// Returns whether a value measured later is within tolerance of this one.
     #[must_use]
     pub fn admits(self, later: u64) -> bool {
+        if self.ceiling && later <= self.value {
+            return true;
+        }
         let slack = u128::from(self.value).saturating_mul(u128::from(self.tolerance_percent)) / 100;
         u128::from(self.value.abs_diff(later)) <= slack
     }
@@ -113,6 +135,7 @@ impl ObjectFacts {
             created_by_session: false,
             extra: BTreeMap::new(),
             material: BTreeMap::new(),
+            rows: None,
         }
     }
 
@@ -157,10 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_for_the_most_rows_fits_fewer_and_not_one_more() {
+        let most = MaterialFact { value: 71_128, tolerance_percent: 0, ceiling: true };
+        assert!(most.admits(71_128) && most.admits(0));
+        assert!(!most.admits(71_129));
+    }
+
+    #[test]
     fn a_size_may_move_within_its_tolerance_only() {
-        let fact = MaterialFact { value: 1000, tolerance_percent: 20 };
+        let fact = MaterialFact { value: 1000, tolerance_percent: 20, ceiling: false };
         assert!(fact.admits(1200) && fact.admits(800));
         assert!(!fact.admits(1201) && !fact.admits(799));
-        assert!(MaterialFact { value: u64::MAX, tolerance_percent: 255 }.admits(0));
+        assert!(MaterialFact { value: u64::MAX, tolerance_percent: 255, ceiling: false }.admits(0));
     }
 }

@@ -15,6 +15,10 @@ pub struct Standing {
     pub production_waiver: bool,
     /// The session's own environment is production by the names of the pack. `false` when nobody knows.
     pub session_in_production: bool,
+    /// Rows that the owner's agents destroyed in this environment lately, those of this call included.
+    pub damage_rows: u64,
+    /// Whole objects that they destroyed lately, those of this call included.
+    pub damage_objects: u64,
 }
 
 /// An approval as policies see it.

@@ -265,6 +265,8 @@ fn facts(case: &Case<'_>) -> Vec<(String, RestrictedExpression)> {
         ("fence", principal.fence),
         ("productionWaiver", standing.production_waiver),
         ("breakGlass", standing.break_glass),
+        ("rowsMeasured", object.rows.is_some_and(|rows| rows.measured)),
+        ("heldAtCommit", object.rows.is_some_and(|rows| rows.held_at_commit)),
     ];
     let numbers = [
         ("dependants", object.dependants.len()),
@@ -276,15 +278,20 @@ fn facts(case: &Case<'_>) -> Vec<(String, RestrictedExpression)> {
         ("tier", place.tier().to_owned()),
         ("sessionEnvironment", session.as_str().to_owned()),
     ];
-    let size = object.size_mb.map(|mb| {
-        ("sizeMb", RestrictedExpression::new_long(i64::try_from(mb).unwrap_or(i64::MAX)))
-    });
+    let amounts = [
+        ("sizeMb", object.size_mb),
+        ("rows", object.rows.map(|rows| rows.count)),
+        ("rowsOfTable", object.rows.and_then(|rows| rows.of)),
+        ("damageRows", Some(standing.damage_rows)),
+        ("damageObjects", Some(standing.damage_objects)),
+    ];
+    let amounts = amounts.into_iter().filter_map(|(name, number)| Some((name, amount(number?))));
     flags
         .into_iter()
         .map(|(name, flag)| (name, RestrictedExpression::new_bool(flag)))
         .chain(numbers.into_iter().map(|(name, number)| (name, count(number))))
         .chain(words.into_iter().map(|(name, word)| (name, RestrictedExpression::new_string(word))))
-        .chain(size)
+        .chain(amounts)
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
@@ -298,6 +305,10 @@ fn backups_go(fate: BackupsFate) -> bool {
 
 fn text(value: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(value.to_owned())
+}
+
+fn amount(number: u64) -> RestrictedExpression {
+    RestrictedExpression::new_long(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn count(number: usize) -> RestrictedExpression {

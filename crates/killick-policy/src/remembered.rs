@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use killick_model::principal::ScopedEffect;
 use killick_model::{
-    BackupsFate, Effect, Environment, Facet, Means, ObjectFacts, ObjectRef, Principal, Scope,
-    Severity, Survivable, Tier,
+    BackupsFate, Effect, Environment, Facet, Means, ObjectFacts, ObjectRef, Principal, RowsFact,
+    Scope, Severity, Survivable, Tier,
 };
 use parking_lot::RwLock;
 
@@ -174,6 +174,7 @@ impl Key {
             created_by_session,
             extra,
             material: _,
+            rows,
         } = facts;
         self.object(object);
         self.flag(*resolved);
@@ -185,6 +186,7 @@ impl Key {
         self.number(dependants.len());
         self.number(backups.len());
         self.flag(*created_by_session);
+        self.rows(rows.as_ref());
         self.number(extra.len());
         for (name, values) in extra {
             self.text(name);
@@ -218,9 +220,26 @@ impl Key {
         self.text("");
     }
 
+    fn rows(&mut self, rows: Option<&RowsFact>) {
+        self.flag(rows.is_some());
+        let Some(RowsFact { count, measured, of, held_at_commit }) = rows else { return };
+        self.0.extend(count.to_le_bytes());
+        self.flag(*measured);
+        self.flag(of.is_some());
+        self.0.extend(of.unwrap_or_default().to_le_bytes());
+        self.flag(*held_at_commit);
+    }
+
     fn standing(&mut self, standing: &Standing) {
-        let Standing { approved, survived, break_glass, production_waiver, session_in_production } =
-            standing;
+        let Standing {
+            approved,
+            survived,
+            break_glass,
+            production_waiver,
+            session_in_production,
+            damage_rows,
+            damage_objects,
+        } = standing;
         self.flag(approved.is_some());
         if let Some(Approved { by, quorum }) = approved {
             self.texts(by.iter().map(String::as_str));
@@ -234,6 +253,8 @@ impl Key {
         self.flag(*break_glass);
         self.flag(*production_waiver);
         self.flag(*session_in_production);
+        self.0.extend(damage_rows.to_le_bytes());
+        self.0.extend(damage_objects.to_le_bytes());
     }
 }
 
@@ -268,6 +289,8 @@ mod tests {
         })
     }
 
+    const ROWS: RowsFact = RowsFact { count: 1, measured: false, of: None, held_at_commit: false };
+
     type Change = fn(&mut Principal, &mut ObjectFacts, &mut Standing, &mut Means);
 
     const CHANGES: &[Change] = &[
@@ -287,6 +310,13 @@ mod tests {
         |_, o, _, _| o.object.id = "v2".into(),
         |_, o, _, _| o.object.within = Some(Box::new(o.object.clone())),
         |_, o, _, _| o.resolved = true,
+        |_, o, _, _| o.rows = Some(ROWS),
+        |_, o, _, _| o.rows = Some(RowsFact { count: 2, ..ROWS }),
+        |_, o, _, _| o.rows = Some(RowsFact { measured: true, ..ROWS }),
+        |_, o, _, _| o.rows = Some(RowsFact { of: Some(0), ..ROWS }),
+        |_, o, _, _| o.rows = Some(RowsFact { held_at_commit: true, ..ROWS }),
+        |_, _, s, _| s.damage_rows = 1,
+        |_, _, s, _| s.damage_objects = 1,
         |_, o, _, _| o.environment = Environment::declared(Tier::Shared),
         |_, o, _, _| {
             o.environment = Environment::named([EnvironmentName::parse("x").unwrap()], |_| false);

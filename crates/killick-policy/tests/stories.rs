@@ -239,6 +239,7 @@ fn standing(story: &Story) -> Standing {
         break_glass: *break_glass,
         production_waiver: *production_waiver,
         session_in_production: story.session.in_production,
+        ..Standing::default()
     }
 }
 

@@ -345,12 +345,23 @@ async fn through_gate(
         .inject
         .then(|| adapter.vault.bound(&call.upstream.name, bare).map(|info| info.name))
         .flatten();
-    let asked =
-        Asked { live, facts, adapter: ADAPTER_NAME, hands: &errands, due, session_in_production };
+    let asked = Asked {
+        live,
+        facts,
+        adapter: ADAPTER_NAME,
+        hands: &errands,
+        due,
+        session_in_production,
+        damage: ports::Damage::default(),
+        ending: None,
+    };
     match adapter.gate.decide(asked, Undecided(call)).await {
         Verdict::Refuse(refused) => Err(*refused),
         Verdict::Permit(permitted) => {
-            let recorded = adapter.gate.record(*permitted, Sending { credential, client }).await;
+            let recorded = adapter
+                .gate
+                .record(*permitted, Sending { credential, client, ..Sending::default() })
+                .await;
             match recorded {
                 Ok(recorded) => Ok(recorded),
                 Err(refused) => Err(adapter

@@ -191,9 +191,11 @@ fn material(
             let values = facts.get(name).map_or(&[][..], Vec::as_slice);
             let measured = if *tolerance_percent == 0 { None } else { sum(values) };
             let fact = match measured {
-                Some(value) => MaterialFact { value, tolerance_percent: *tolerance_percent },
+                Some(value) => {
+                    MaterialFact { value, tolerance_percent: *tolerance_percent, ceiling: false }
+                }
                 // Not a measure: it must stay exactly as it was.
-                None => MaterialFact { value: mark(values), tolerance_percent: 0 },
+                None => MaterialFact { value: mark(values), tolerance_percent: 0, ceiling: false },
             };
             (name.clone(), fact)
         })
