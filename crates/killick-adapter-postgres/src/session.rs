@@ -1,1 +1,9 @@
-//! See the crate's own words.
+//! The engine: one agent's connection, one connection to the server, every statement through the gate.
+//!
+//! [`adapter`] stands behind the door. [`connect`] brings both sides together. [`engine`] is the loop that
+//! reads the agent's messages; [`simple`] and [`extended`] carry them; [`unit`] is one statement on its way
+//! through the gate as a [`call`]; [`transaction`] says where the connection stands, and [`commit`] is the
+//! gate at the end. [`server`] and [`client`] are the two ends.
+
+pub(crate) mod call;
+pub(crate) mod refusal;

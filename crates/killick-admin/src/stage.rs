@@ -77,6 +77,10 @@ impl Record for FakeRecord {
         })
     }
 
+    fn durable(&self, _: Receipt) -> BoxFuture<'static, Result<(), RecordError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn reserve(&self) -> Result<Box<dyn Reservation>, RecordError> {
         Ok(Box::new(NoReservation))
     }

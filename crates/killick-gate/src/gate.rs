@@ -78,8 +78,6 @@ pub enum ErrandKind {
     RecoveryPoint,
     /// To log in where an agent's session will go on; must be a read.
     Session,
-    /// To bring back what a call took, because a human asked; may write.
-    Undo,
 }
 
 /// How a permitted call will be sent, for the record.
@@ -313,7 +311,7 @@ impl Gate {
         let effect = call.action().effect();
         let allowed = match kind {
             ErrandKind::Resolve | ErrandKind::Session => effect.word() == EffectWord::Read,
-            ErrandKind::RecoveryPoint | ErrandKind::Undo => {
+            ErrandKind::RecoveryPoint => {
                 matches!(effect.word(), EffectWord::Read | EffectWord::Write)
             }
         };
@@ -333,7 +331,6 @@ impl Gate {
             ErrandKind::Resolve => "resolve".into(),
             ErrandKind::RecoveryPoint => "recovery_point".into(),
             ErrandKind::Session => "session".into(),
-            ErrandKind::Undo => "undo".into(),
         });
         let durability =
             if effect.is_only_read() { Durability::Bounded } else { Durability::Durable };

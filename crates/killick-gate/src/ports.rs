@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use killick_model::admin::{Agent, CredentialInfo, Session, Standing, Upstream};
-use killick_model::database::{Database, DatabaseTls, PointAbout, PointId, PointInfo};
+use killick_model::database::{Database, DatabaseTls};
 use killick_model::record::Draft;
 use killick_model::request::{
     AccessRequest, Answer, BreakGlass, Grant, Pending, PendingState, RequestState,
@@ -403,72 +403,6 @@ pub enum ProofError {
     /// The store failed.
     #[error("the store failed: {0}")]
     Failed(String),
-}
-
-// ---- recovery points
-
-/// A recovery point cannot be written or read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PointError {
-    /// The place where points are kept is full.
-    #[error("the place of the recovery points is full")]
-    Full,
-    /// There is no such point.
-    #[error("there is no recovery point {0}")]
-    Missing(PointId),
-    /// A point was changed, cut short, or sealed with another key.
-    #[error("recovery point {0} is not what was written")]
-    Tampered(PointId),
-    /// The place failed.
-    #[error("the place of the recovery points failed: {0}")]
-    Failed(String),
-}
-
-/// Where recovery points live: off the database that they protect, encrypted.
-pub trait Points: Send + Sync {
-    /// Begins a point; nothing of it is there for others until it is finished.
-    fn begin<'a>(
-        &'a self,
-        about: &'a PointAbout,
-    ) -> BoxFuture<'a, Result<Box<dyn PointWriter>, PointError>>;
-    /// Lists points, newest first; of one database, when one is named.
-    fn list<'a>(
-        &'a self,
-        database: Option<&'a UpstreamName>,
-    ) -> BoxFuture<'a, Result<Vec<PointInfo>, PointError>>;
-    /// Reads what is known of a point.
-    fn info<'a>(&'a self, id: &'a PointId) -> BoxFuture<'a, Result<PointInfo, PointError>>;
-    /// Opens a point for reading from its beginning.
-    fn open<'a>(
-        &'a self,
-        id: &'a PointId,
-    ) -> BoxFuture<'a, Result<Box<dyn PointReader>, PointError>>;
-    /// Remembers that a point was restored successfully into a scratch server.
-    fn rehearsed<'a>(
-        &'a self,
-        id: &'a PointId,
-        at: UnixMillis,
-    ) -> BoxFuture<'a, Result<(), PointError>>;
-    /// Removes a point. Deciding that is not the port's business.
-    fn remove<'a>(&'a self, id: &'a PointId) -> BoxFuture<'a, Result<(), PointError>>;
-}
-
-/// A recovery point that is being written. Dropped unfinished, it leaves nothing.
-pub trait PointWriter: Send {
-    /// Adds bytes.
-    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), PointError>>;
-    /// Finishes; the point is durable when this returns.
-    fn finish(
-        self: Box<Self>,
-        tables: Vec<(String, u64)>,
-        not_covered: Vec<String>,
-    ) -> BoxFuture<'static, Result<PointInfo, PointError>>;
-}
-
-/// A recovery point that is being read.
-pub trait PointReader: Send {
-    /// Returns the next bytes, or nothing at the end, which was checked.
-    fn read(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, PointError>>;
 }
 
 // ---- streams

@@ -31,6 +31,42 @@ pub(crate) async fn accept(
         .unwrap_or(Err(ConnectError::Timeout(limit.as_secs())))
 }
 
+/// Accepts TLS for `host` on behalf of a protocol with a name of its own. A client that offers names and not
+/// this one is refused; one that names no host is believed, since old clients of databases do not.
+pub(crate) async fn accept_as(
+    stream: Stream,
+    host: &str,
+    alpn: &str,
+    leaves: &Leaves,
+    limit: Duration,
+) -> Result<Accepted, ConnectError> {
+    timeout(limit, handshake_as(stream, host, alpn, leaves))
+        .await
+        .unwrap_or(Err(ConnectError::Timeout(limit.as_secs())))
+}
+
+async fn handshake_as(
+    stream: Stream,
+    host: &str,
+    alpn: &str,
+    leaves: &Leaves,
+) -> Result<Accepted, ConnectError> {
+    let host = parse_host(host).map_err(|error| ConnectError::Failed(error.to_string()))?;
+    let stream = BufReader::with_capacity(TLS_READ_BYTES, stream);
+    let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream)
+        .await
+        .map_err(|_| failed("the client's first bytes are no TLS ClientHello"))?;
+    let sni = start.client_hello().server_name().map(str::to_owned);
+    let config = leaves.config(&host).map_err(|error| ConnectError::Failed(error.to_string()))?;
+    let mut config = rustls::ServerConfig::clone(&config);
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    let stream = start
+        .into_stream(std::sync::Arc::new(config))
+        .await
+        .map_err(|_| failed("the client did not finish the TLS handshake; does it trust the CA"))?;
+    Ok(Accepted { stream: Box::new(stream), sni, http2: false })
+}
+
 async fn handshake(stream: Stream, host: &str, leaves: &Leaves) -> Result<Accepted, ConnectError> {
     let host = parse_host(host).map_err(|error| ConnectError::Failed(error.to_string()))?;
     let stream = BufReader::with_capacity(TLS_READ_BYTES, stream);

@@ -19,6 +19,7 @@ mod net;
 mod post;
 mod resolver;
 mod trust;
+mod upgrade;
 
 pub use address::{Reach, forbidden, reach};
 pub use ca::{CA_DAYS_MAX, CLOCK_SKEW_HOURS_MAX, Ca, CaError, FreshCa, LEAF_DAYS_MAX};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use killick_gate::Departure;
-use killick_gate::ports::{Accepted, BoxFuture, ConnectError, Stream, Streams, Target};
+use killick_gate::ports::{Accepted, BoxFuture, ConnectError, Stream, Streams, Target, Upgraded};
+use killick_model::database::DatabaseTls;
 use killick_model::time::Clock;
 use tokio_rustls::TlsConnector;
 
@@ -15,6 +16,7 @@ use crate::intercept::{self, HANDSHAKE_SECONDS_MAX};
 use crate::leaves::Leaves;
 use crate::resolver::{Resolver, SystemResolver};
 use crate::trust::client_config;
+use crate::upgrade::Upgrades;
 
 /// How the network is met.
 pub struct NetOptions {
@@ -69,6 +71,7 @@ pub enum NetError {
 pub struct Net {
     dialer: Dialer,
     leaves: Leaves,
+    upgrades: Upgrades,
 }
 
 impl Net {
@@ -79,9 +82,10 @@ impl Net {
     pub fn new(ca: Ca, options: NetOptions, clock: Arc<dyn Clock>) -> Result<Self, NetError> {
         let NetOptions { system_roots, extra_roots_pem, own_addresses, resolver } = options;
         let tls = TlsConnector::from(client_config(system_roots, &extra_roots_pem)?);
+        let upgrades = Upgrades::new(system_roots, &extra_roots_pem)?;
         let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
         let dialer = Dialer { resolver, tls, own_addresses, limit };
-        Ok(Self { dialer, leaves: Leaves::new(ca, clock)? })
+        Ok(Self { dialer, leaves: Leaves::new(ca, clock)?, upgrades })
     }
 
     /// Replaces the CA. Open connections stay; the next ones get certificates of the one given.
@@ -109,6 +113,33 @@ impl Streams for Net {
             }
             opened
         })
+    }
+
+    fn upgrade<'a>(
+        &'a self,
+        departure: &'a Departure,
+        stream: Stream,
+        host: &'a str,
+        trust: &'a DatabaseTls,
+        alpn: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Upgraded, ConnectError>> {
+        Box::pin(async move {
+            let upgraded = self.upgrades.upgrade(stream, host, trust, alpn).await;
+            if let Err(error) = &upgraded {
+                tracing::debug!(call = ?departure.call(), %error, "no TLS to the upstream");
+            }
+            upgraded
+        })
+    }
+
+    fn accept_tls_as<'a>(
+        &'a self,
+        stream: Stream,
+        host: &'a str,
+        alpn: &'a str,
+    ) -> BoxFuture<'a, Result<Accepted, ConnectError>> {
+        let limit = Duration::from_secs(HANDSHAKE_SECONDS_MAX);
+        Box::pin(intercept::accept_as(stream, host, alpn, &self.leaves, limit))
     }
 
     fn accept_tls<'a>(

@@ -31,7 +31,10 @@ pub(crate) fn client_config(
     Ok(Arc::new(config))
 }
 
-fn roots(system_roots: bool, extra_roots_pem: &[String]) -> Result<RootCertStore, NetError> {
+pub(crate) fn roots(
+    system_roots: bool,
+    extra_roots_pem: &[String],
+) -> Result<RootCertStore, NetError> {
     let mut roots = RootCertStore::empty();
     if system_roots {
         let found = rustls_native_certs::load_native_certs();

@@ -1,1 +1,250 @@
 //! From a parsed statement and the catalogue to what it would do.
+//!
+//! [`query`] is about rows, [`utility`] about everything else, [`expression`] about what runs inside of both:
+//! functions, operators, casts. [`predicate`] says what holds a change to a few rows, [`body`] judges the bodies
+//! of functions. What is not known is unrecognized.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use killick_model::{Effect, Facet};
+use pg_raw_parse::Node;
+
+use crate::catalogue::Catalogue;
+use crate::judged::{Change, Group, Judged, Kind, SqlObject, Touch, Wrapping};
+use crate::script::Script;
+
+mod body;
+mod builtins;
+mod expression;
+mod predicate;
+mod query;
+mod settings;
+mod utility;
+
+/// How deep functions, views and rules are followed into each other.
+const FOLLOWED_DEEP_MAX: usize = 12;
+/// Touches that are kept; beyond, the statement is unrecognized.
+const TOUCHES_MAX: usize = 2_000;
+
+/// What a session has prepared and opened, as the server confirmed it.
+#[derive(Clone, Debug, Default)]
+pub struct SessionState {
+    /// SQL-level prepared statements.
+    pub prepared: HashMap<String, Arc<Judged>>,
+    /// Cursors.
+    pub cursors: HashMap<String, Arc<Judged>>,
+    /// Names of objects that were made since the catalogue was read: tables whose loss loses nothing else.
+    pub made: HashSet<String>,
+    /// Whether names may mean something else than the catalogue says (a changed search path or role).
+    pub uncertain: bool,
+}
+
+impl SessionState {
+    /// Takes in a statement that the server confirmed.
+    pub fn apply(&mut self, judged: &Arc<Judged>) {
+        match &judged.kind {
+            Kind::Prepare { name, inner } => {
+                self.prepared.insert(name.clone(), Arc::clone(inner));
+            }
+            Kind::Deallocate { name: Some(name) } => {
+                self.prepared.remove(name);
+            }
+            Kind::Deallocate { name: None } => self.prepared.clear(),
+            Kind::Declare { name } => {
+                self.cursors.insert(name.clone(), Arc::clone(judged));
+            }
+            Kind::Session { settings } => {
+                self.uncertain |= settings.is_empty()
+                    || settings.iter().any(|it| matches!(it.as_str(), "search_path" | "role"));
+            }
+            Kind::Plain
+            | Kind::Begin { .. }
+            | Kind::Commit { .. }
+            | Kind::Rollback { .. }
+            | Kind::Savepoint { .. }
+            | Kind::RollbackTo { .. }
+            | Kind::Release { .. }
+            | Kind::Execute { .. }
+            | Kind::CopyIn
+            | Kind::CopyOut => {}
+        }
+        for touch in judged.touches.iter().filter(|it| it.group == Group::Create) {
+            self.made.insert(touch.object.name.clone());
+        }
+    }
+}
+
+/// A bind value, as far as it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindValue {
+    /// NULL.
+    Null,
+    /// A value as text.
+    Text(String),
+    /// A value in a form that was not read.
+    Unknown,
+}
+
+/// Judges one statement of a script.
+///
+/// Judgements never lean on a bind value: a parameter holds a change to a few rows only where it is compared for
+/// equality with a unique key, whatever it is; everywhere else it is taken for the worst it could be.
+#[must_use]
+pub fn judge(
+    script: &Script,
+    at: usize,
+    catalogue: &Catalogue,
+    state: &SessionState,
+    _values: Option<&[BindValue]>,
+) -> Judged {
+    judge_node(script.node(at), catalogue, state)
+}
+
+/// Judges every statement of a script, each as if those before it had succeeded.
+#[must_use]
+pub fn judge_all(script: &Script, catalogue: &Catalogue, state: &SessionState) -> Vec<Arc<Judged>> {
+    let mut state = state.clone();
+    (0..script.len())
+        .map(|at| {
+            let judged = Arc::new(judge(script, at, catalogue, &state, None));
+            state.apply(&judged);
+            judged
+        })
+        .collect()
+}
+
+fn judge_node(node: Node<'_>, catalogue: &Catalogue, state: &SessionState) -> Judged {
+    let mut judge = Judge::new(catalogue, state);
+    judge.statement(node);
+    judge.finish()
+}
+
+/// What is found while a statement is walked.
+pub(crate) struct Judge<'a> {
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) state: &'a SessionState,
+    touches: Vec<Touch>,
+    kind: Kind,
+    wrapping: Wrapping,
+    plain: bool,
+    locks: bool,
+    change: Option<Change>,
+    /// Functions, views and rules that are being followed: `f` or `v` and their number.
+    following: Vec<(char, u32)>,
+    followed: HashSet<(char, u32)>,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(catalogue: &'a Catalogue, state: &'a SessionState) -> Self {
+        Self {
+            catalogue,
+            state,
+            touches: Vec::new(),
+            kind: Kind::Plain,
+            wrapping: Wrapping::Fits,
+            plain: true,
+            locks: false,
+            change: None,
+            following: Vec::new(),
+            followed: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn statement(&mut self, node: Node<'_>) {
+        match node {
+            Node::SelectStmt(_)
+            | Node::InsertStmt(_)
+            | Node::UpdateStmt(_)
+            | Node::DeleteStmt(_)
+            | Node::MergeStmt(_) => self.top_query(node),
+            other => self.utility(other),
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Judged {
+        if self.touches.is_empty() {
+            self.reads(SqlObject { kind: "database".into(), name: String::new(), oid: None });
+        }
+        if self.touches.len() > TOUCHES_MAX {
+            self.touches.truncate(TOUCHES_MAX);
+            self.unrecognized("the statement touches more than is judged at once");
+        }
+        self.touches.sort_by_key(|touch| std::cmp::Reverse(touch.effect.word().level()));
+        let plainly_read = self.plain
+            && self.touches.iter().all(|it| it.effect.is_only_read() && !self.state.uncertain);
+        Judged {
+            touches: self.touches,
+            kind: self.kind,
+            wrapping: self.wrapping,
+            values_matter: false,
+            plainly_read,
+            locks: self.locks,
+            change: self.change,
+        }
+    }
+
+    pub(crate) fn touch(
+        &mut self,
+        group: Group,
+        effect: Effect,
+        irreversible: bool,
+        object: SqlObject,
+        why: &str,
+    ) {
+        if !effect.is_only_read() {
+            self.plain = false;
+        }
+        let touch = Touch { group, effect, irreversible, object, why: why.to_owned() };
+        if self.touches.len() <= TOUCHES_MAX && !self.touches.contains(&touch) {
+            self.touches.push(touch);
+        }
+    }
+
+    pub(crate) fn reads(&mut self, object: SqlObject) {
+        self.touch(Group::Select, Effect::READ, false, object, "rows are read");
+    }
+
+    pub(crate) fn administers(&mut self, group: Group, object: SqlObject, why: &str) {
+        self.touch(group, Effect::ADMINISTER, true, object, why);
+    }
+
+    pub(crate) fn writes(&mut self, group: Group, object: SqlObject, why: &str) {
+        self.touch(group, Effect::WRITE, false, object, why);
+    }
+
+    pub(crate) fn destroys(&mut self, group: Group, object: SqlObject, why: &str) {
+        self.touch(group, Effect::DESTROY.with(Facet::Unbounded), true, object, why);
+    }
+
+    pub(crate) fn unrecognized(&mut self, why: &str) {
+        let object = SqlObject { kind: "database".into(), name: String::new(), oid: None };
+        self.touch(Group::Unrecognized, Effect::Unrecognized, true, object, why);
+    }
+
+    /// Follows something once; deeper than is followed it is unrecognized.
+    pub(crate) fn follow(&mut self, what: (char, u32), act: impl FnOnce(&mut Self)) {
+        if self.followed.contains(&what) || self.following.contains(&what) {
+            return;
+        }
+        if self.following.len() >= FOLLOWED_DEEP_MAX {
+            return self.unrecognized(
+                "functions, views or rules stand deeper in each other than is followed",
+            );
+        }
+        self.following.push(what);
+        act(self);
+        self.following.pop();
+        self.followed.insert(what);
+    }
+}
+
+/// Returns an object of a kind with a name.
+pub(crate) fn object(kind: &str, name: impl Into<String>) -> SqlObject {
+    SqlObject { kind: kind.into(), name: name.into(), oid: None }
+}
+
+/// Returns the texts of a list of names.
+pub(crate) fn names(list: &pg_raw_parse::list::NodeList) -> Vec<String> {
+    list.iter().filter_map(|node| node.as_str().map(str::to_owned)).collect()
+}

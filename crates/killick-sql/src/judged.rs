@@ -19,6 +19,8 @@ pub struct Judged {
     /// Whether nothing but relations without rules, triggers or row security and built-in functions that
     /// cannot write stands in it, so that the server need not be told to refuse writes once more.
     pub plainly_read: bool,
+    /// Whether it locks rows (FOR UPDATE), which a read-only transaction refuses.
+    pub locks: bool,
     /// The rows that it changes directly, when it is one INSERT, UPDATE, DELETE or MERGE at the top.
     pub change: Option<Change>,
 }

@@ -18,6 +18,10 @@ pub const GRANTS_MAX: usize = 1_000;
 /// Objects of one session that are remembered as created by it. The oldest is forgotten, which can
 /// only make a judgement harsher.
 pub const CREATED_PER_SESSION_MAX: usize = 4_096;
+/// Databases that can be declared.
+pub const DATABASES_MAX: usize = 1_000;
+/// How long damage is remembered, in milliseconds.
+pub const DAMAGE_KEPT_MILLIS: u64 = 8 * 86_400_000;
 /// Named settings.
 pub const SETTINGS_MAX: usize = 256;
 /// The most bytes of a setting.

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use killick_gate::ports::{Store, StoreError, TokenHash};
+use killick_gate::ports::{Damage, Store, StoreError, TokenHash};
 use killick_model::admin::{Agent, Session, Standing, Upstream};
+use killick_model::database::Database;
 use killick_model::request::{
     AccessRequest, Answer, BreakGlass, Grant, Pending, PendingState, RequestState,
 };
 use killick_model::{
-    AgentName, CallDigest, ObjectRef, PendingId, RequestId, SessionId, UnixMillis, UpstreamName,
+    AgentName, CallDigest, EnvironmentName, ObjectRef, Owner, PendingId, RequestId, SessionId,
+    UnixMillis, UpstreamName,
 };
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::limits::{
-    AGENTS_MAX, CREATED_PER_SESSION_MAX, GRANTS_MAX, PENDINGS_DONE_MAX, REQUESTS_DONE_MAX,
-    SESSIONS_MAX, SETTING_BYTES_MAX, SETTINGS_MAX, UPSTREAMS_MAX, check_canonical, check_room,
+    AGENTS_MAX, CREATED_PER_SESSION_MAX, DAMAGE_KEPT_MILLIS, DATABASES_MAX, GRANTS_MAX,
+    PENDINGS_DONE_MAX, REQUESTS_DONE_MAX, SESSIONS_MAX, SETTING_BYTES_MAX, SETTINGS_MAX,
+    UPSTREAMS_MAX, check_canonical, check_room,
 };
 use crate::states::{check_grant, pending_may_move, request_may_move};
 
@@ -41,6 +44,8 @@ struct Tables {
     glasses: BTreeMap<AgentName, BreakGlass>,
     created: BTreeMap<SessionId, Vec<ObjectRef>>,
     settings: BTreeMap<String, String>,
+    databases: BTreeMap<UpstreamName, Database>,
+    damage: Vec<(Owner, EnvironmentName, UnixMillis, Damage)>,
 }
 
 fn missing<T>(what: &str, name: impl std::fmt::Display) -> Result<T, StoreError> {
@@ -412,6 +417,54 @@ impl Store for MemoryStore {
     fn break_glass_end(&self, agent: &AgentName) -> Result<(), StoreError> {
         let gone = self.0.lock().glasses.remove(agent);
         gone.map_or_else(|| missing("break-glass for agent", agent), |_| Ok(()))
+    }
+
+    fn database_put(&self, database: &Database) -> Result<(), StoreError> {
+        let mut tables = self.0.lock();
+        let others = tables.databases.keys().filter(|name| **name != database.name).count();
+        check_room("databases", others, DATABASES_MAX)?;
+        tables.databases.insert(database.name.clone(), database.clone());
+        Ok(())
+    }
+
+    fn databases(&self) -> Result<Vec<Database>, StoreError> {
+        Ok(self.0.lock().databases.values().cloned().collect())
+    }
+
+    fn database_remove(&self, name: &UpstreamName) -> Result<(), StoreError> {
+        let gone = self.0.lock().databases.remove(name);
+        gone.map_or_else(|| missing("database", name), |_| Ok(()))
+    }
+
+    fn damage_add(
+        &self,
+        owner: &Owner,
+        environment: &EnvironmentName,
+        damage: Damage,
+        at: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tables = self.0.lock();
+        tables.damage.push((owner.clone(), environment.clone(), at, damage));
+        let forgotten = at.0.saturating_sub(DAMAGE_KEPT_MILLIS);
+        tables.damage.retain(|(_, _, at, _)| at.0 >= forgotten);
+        Ok(())
+    }
+
+    fn damage_since(
+        &self,
+        owner: &Owner,
+        environment: &EnvironmentName,
+        since: UnixMillis,
+    ) -> Result<Damage, StoreError> {
+        let tables = self.0.lock();
+        let of_it = tables
+            .damage
+            .iter()
+            .filter(|(who, place, at, _)| who == owner && place == environment && *at >= since);
+        Ok(of_it.fold(Damage::default(), |sum, (_, _, _, damage)| Damage {
+            rows: sum.rows.saturating_add(damage.rows),
+            objects: sum.objects.saturating_add(damage.objects),
+        }))
     }
 
     fn created_add(&self, session: &SessionId, object: &ObjectRef) -> Result<(), StoreError> {

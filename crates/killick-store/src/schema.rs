@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 /// Each step lifts the schema by one version. A step that was released is never changed.
-const STEPS: &[&str] = &[include_str!("schema/1.sql")];
+const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Why the tables are not as this program needs them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

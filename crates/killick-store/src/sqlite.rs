@@ -3,20 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use killick_gate::ports::{Store, StoreError, TokenHash};
+use killick_gate::ports::{Damage, Store, StoreError, TokenHash};
 use killick_model::admin::{Agent, Session, Standing, Upstream};
+use killick_model::database::Database;
 use killick_model::request::{
     AccessRequest, Answer, BreakGlass, Grant, Pending, PendingState, RequestState,
 };
 use killick_model::{
-    AgentName, CallDigest, ObjectRef, PendingId, RequestId, SessionId, UnixMillis, UpstreamName,
+    AgentName, CallDigest, EnvironmentName, ObjectRef, Owner, PendingId, RequestId, SessionId,
+    UnixMillis, UpstreamName,
 };
 use zeroize::Zeroizing;
 
-use crate::database::{Database, OpenError};
+use crate::database::{self as engine, OpenError};
 use crate::keys::KeyProvider;
 
 mod agents;
+mod databases;
 mod parked;
 mod requests;
 mod sessions;
@@ -27,7 +30,7 @@ mod upstreams;
 /// Clones share the file.
 #[derive(Clone)]
 pub struct SqliteStore {
-    pub(crate) database: Arc<Database>,
+    pub(crate) database: Arc<engine::Database>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -44,7 +47,7 @@ impl SqliteStore {
     /// The directory cannot be used, the master key is missing or another one, or a later version
     /// wrote the file.
     pub fn open(directory: &Path, keys: Arc<dyn KeyProvider>) -> Result<Self, OpenError> {
-        Ok(Self { database: Arc::new(Database::open(directory, keys)?) })
+        Ok(Self { database: Arc::new(engine::Database::open(directory, keys)?) })
     }
 }
 
@@ -205,6 +208,37 @@ impl Store for SqliteStore {
 
     fn break_glass_end(&self, agent: &AgentName) -> Result<(), StoreError> {
         self.database.write(|tx, _| standing_yes::end_break_glass(tx, agent))
+    }
+
+    fn database_put(&self, database: &Database) -> Result<(), StoreError> {
+        self.database.write(|tx, _| databases::put(tx, database))
+    }
+
+    fn databases(&self) -> Result<Vec<Database>, StoreError> {
+        self.database.read(|tx, _| databases::list(tx))
+    }
+
+    fn database_remove(&self, name: &UpstreamName) -> Result<(), StoreError> {
+        self.database.write(|tx, _| databases::remove(tx, name))
+    }
+
+    fn damage_add(
+        &self,
+        owner: &Owner,
+        environment: &EnvironmentName,
+        damage: Damage,
+        at: UnixMillis,
+    ) -> Result<(), StoreError> {
+        self.database.write(|tx, _| databases::damage_add(tx, owner, environment, damage, at))
+    }
+
+    fn damage_since(
+        &self,
+        owner: &Owner,
+        environment: &EnvironmentName,
+        since: UnixMillis,
+    ) -> Result<Damage, StoreError> {
+        self.database.read(|tx, _| databases::damage_since(tx, owner, environment, since))
     }
 
     fn created_add(&self, session: &SessionId, object: &ObjectRef) -> Result<(), StoreError> {

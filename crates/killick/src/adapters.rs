@@ -159,6 +159,7 @@ fn injection_text(injection: &Injection) -> String {
     match injection {
         Injection::Bearer => "bearer".into(),
         Injection::Basic => "basic".into(),
+        Injection::Password => "password".into(),
         Injection::Header(name) => format!("header:{name}"),
         Injection::Query(name) => format!("query:{name}"),
         Injection::Cookie(name) => format!("cookie:{name}"),

@@ -308,6 +308,12 @@ fn inject(
             };
             headers.insert(header::COOKIE, secret(&all)?);
         }
+        Injection::Password => {
+            return Err(Refusal::new(
+                Code::NoCredential,
+                "the credential bound to this upstream is a database's password",
+            ));
+        }
     }
     Ok(())
 }

@@ -269,6 +269,32 @@ impl Journal {
             .map_err(|_| JournalError::Closed)?
     }
 
+    /// Has an entry that was promised synced at once; the future ends when it and all before it are durable.
+    ///
+    /// # Errors
+    /// The journal failed or closed before that.
+    pub fn durable(
+        &self,
+        index: u64,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send + use<> {
+        let shared = Arc::clone(&self.inner.shared);
+        shared.queue.hurry(index.saturating_add(1));
+        async move {
+            loop {
+                let written = shared.place.notified();
+                if shared.tail.read().end() > index {
+                    return Ok(());
+                }
+                if let Some(refusal) = shared.queue.refusal()
+                    && !matches!(refusal, JournalError::Unpublished(_))
+                {
+                    return Err(refusal);
+                }
+                written.await;
+            }
+        }
+    }
+
     /// Subscribes to entries as they become durable. One that lags too far behind misses some, and is told.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Logged> {

@@ -86,6 +86,8 @@ struct Inner {
     reserved_bytes: u64,
     /// The head may begin here: all before it is in full bundles.
     begin_head_at: Option<u64>,
+    /// Entries before this one are waited for by somebody who was promised their space.
+    wanted: u64,
 }
 
 /// What the writer does next.
@@ -146,6 +148,7 @@ impl Queue {
             room_bytes,
             reserved_bytes: 0,
             begin_head_at: None,
+            wanted: 0,
         };
         Self { inner: Mutex::new(inner), changed: Condvar::new(), reserve_bytes, clock }
     }
@@ -228,6 +231,15 @@ impl Queue {
         }
         inner.enqueue(encoded, time_unix_ms, Waiter::NobodyReserved);
         Ok(())
+    }
+
+    /// Has the entries before an index written without holding them back.
+    pub(super) fn hurry(&self, before: u64) {
+        let mut inner = self.inner.lock();
+        if before > inner.wanted {
+            inner.wanted = before;
+            self.changed.notify_all();
+        }
     }
 
     /// Waits for work.
@@ -358,10 +370,12 @@ impl Inner {
     }
 
     fn is_waited_for(&self) -> bool {
-        self.items.iter().any(|item| match item.waiter {
-            Waiter::Caller(_) => true,
-            Waiter::Nobody | Waiter::NobodyReserved => false,
-        })
+        let first = self.next.saturating_sub(self.items.len() as u64);
+        self.wanted > first
+            || self.items.iter().any(|item| match item.waiter {
+                Waiter::Caller(_) => true,
+                Waiter::Nobody | Waiter::NobodyReserved => false,
+            })
     }
 }
 

@@ -19,6 +19,11 @@ impl Record for Journal {
         })
     }
 
+    fn durable(&self, up_to: Receipt) -> BoxFuture<'static, Result<(), RecordError>> {
+        let waited = Self::durable(self, up_to.index);
+        Box::pin(async move { Ok(waited.await?) })
+    }
+
     fn reserve(&self) -> Result<Box<dyn ports::Reservation>, RecordError> {
         Ok(Box::new(Self::reserve(self)?))
     }

@@ -54,7 +54,12 @@ pub fn principal(session: &str, agent: &str) -> Principal {
 /// Returns an open session.
 #[must_use]
 pub fn session(id: &str, agent: &str) -> Session {
-    Session { principal: principal(id, agent), opened: UnixMillis(NOW), closed: None }
+    Session {
+        principal: principal(id, agent),
+        opened: UnixMillis(NOW),
+        closed: None,
+        verifier: None,
+    }
 }
 
 /// Returns an upstream.

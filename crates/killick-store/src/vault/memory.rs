@@ -32,9 +32,11 @@ pub(crate) fn secret_part<'a>(injection: &Injection, value: &'a [u8]) -> &'a [u8
             let colon = value.iter().position(|byte| *byte == b':');
             colon.and_then(|at| value.get(at.saturating_add(1)..)).unwrap_or(value)
         }
-        Injection::Bearer | Injection::Header(_) | Injection::Query(_) | Injection::Cookie(_) => {
-            value
-        }
+        Injection::Bearer
+        | Injection::Header(_)
+        | Injection::Query(_)
+        | Injection::Cookie(_)
+        | Injection::Password => value,
     }
 }
 

@@ -138,6 +138,7 @@ fn credential_list(session: &Session) -> Ended {
             match &it.injection {
                 Injection::Bearer => "bearer".into(),
                 Injection::Basic => "basic".into(),
+                Injection::Password => "password".into(),
                 Injection::Header(name) => format!("header:{name}"),
                 Injection::Query(name) => format!("query:{name}"),
                 Injection::Cookie(name) => format!("cookie:{name}"),

@@ -1,0 +1,127 @@
+//! What stands behind the door for PostgreSQL.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use killick_gate::adapter::Adapter;
+use killick_gate::ports::{BoxFuture, Points, Stream, Streams, Vault};
+use killick_gate::{Departure, Due, Gate, LiveSession};
+use killick_model::database::Database;
+use killick_model::{Code, Outcome, Refusal, UpstreamName};
+use parking_lot::RwLock;
+use zeroize::Zeroizing;
+
+use crate::inspect::Catalogues;
+
+/// The name under which parked calls of this adapter are revived.
+pub const ADAPTER_NAME: &str = "postgres";
+
+/// Sessions whose statements can be cancelled.
+const CANCELS_MAX: usize = 65_536;
+
+/// What the adapter is built from.
+pub struct PostgresParts {
+    /// The door.
+    pub gate: Arc<Gate>,
+    /// Streams to servers and TLS towards agents.
+    pub streams: Arc<dyn Streams>,
+    /// Where passwords live.
+    pub vault: Arc<dyn Vault>,
+    /// Where recovery points live.
+    pub points: Arc<dyn Points>,
+    /// Declared databases.
+    pub databases: Vec<Database>,
+    /// The name that the certificate towards agents is for.
+    pub host: String,
+}
+
+/// The enforcement point for PostgreSQL's wire.
+pub struct PostgresAdapter {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) streams: Arc<dyn Streams>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) points: Arc<dyn Points>,
+    pub(crate) host: String,
+    pub(crate) catalogues: Catalogues,
+    databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
+    pub(crate) cancels: RwLock<HashMap<(u32, u32), Arc<Cancel>>>,
+    this: Weak<Self>,
+}
+
+/// What it takes to cancel a statement of a session.
+pub(crate) struct Cancel {
+    pub(crate) departure: Departure,
+    pub(crate) database: Arc<Database>,
+    pub(crate) process: u32,
+    pub(crate) key: Vec<u8>,
+}
+
+impl PostgresAdapter {
+    /// Builds the adapter.
+    #[must_use]
+    pub fn new(parts: PostgresParts) -> Arc<Self> {
+        Arc::new_cyclic(|this| {
+            let adapter = Self {
+                gate: parts.gate,
+                streams: parts.streams,
+                vault: parts.vault,
+                points: parts.points,
+                host: parts.host,
+                catalogues: Catalogues::default(),
+                databases: RwLock::default(),
+                cancels: RwLock::default(),
+                this: this.clone(),
+            };
+            adapter.replace_databases(parts.databases);
+            adapter
+        })
+    }
+
+    /// Replaces the declared databases as a whole. Sessions that are open go on as they began.
+    pub fn replace_databases(&self, databases: Vec<Database>) {
+        let map =
+            databases.into_iter().map(|database| (database.name.clone(), Arc::new(database)));
+        *self.databases.write() = map.collect();
+        self.catalogues.forget_all();
+    }
+
+    /// Returns a declared database.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<Arc<Database>> {
+        let name = UpstreamName::parse(name).ok()?;
+        self.databases.read().get(&name).cloned()
+    }
+
+    pub(crate) fn shared(&self) -> Result<Arc<Self>, Refusal> {
+        self.this
+            .upgrade()
+            .ok_or_else(|| Refusal::new(Code::DecisionFailed, "the gateway is stopping"))
+    }
+
+    pub(crate) fn admit_cancel(&self, id: (u32, u32), cancel: Cancel) {
+        let mut cancels = self.cancels.write();
+        if cancels.len() < CANCELS_MAX {
+            cancels.insert(id, Arc::new(cancel));
+        }
+    }
+}
+
+impl Adapter for PostgresAdapter {
+    fn name(&self) -> &'static str {
+        ADAPTER_NAME
+    }
+
+    fn serve(self: Arc<Self>, stream: Stream, peer: SocketAddr) -> BoxFuture<'static, ()> {
+        Box::pin(super::connect::serve(self, stream, peer))
+    }
+
+    fn revive<'a>(
+        &'a self,
+        live: &'a LiveSession,
+        canonical: Zeroizing<Vec<u8>>,
+        due: Option<Due>,
+    ) -> BoxFuture<'a, Result<Outcome, Refusal>> {
+        Box::pin(super::revive::revive(self, live, canonical, due))
+    }
+}

@@ -1,0 +1,248 @@
+//! The loop: what the agent says, one message after the other, until it leaves or is cut off.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes};
+use killick_gate::{Departure, LiveSession};
+use killick_model::database::Database;
+use killick_model::{Code, Refusal};
+use killick_sql::judge::SessionState;
+
+use super::adapter::PostgresAdapter;
+use super::client::{Client, ClientError};
+use super::extended::{Portal, Prepared};
+use super::refusal;
+use super::server::{Piece, Server, ServerError};
+use super::transaction::{Place, Work};
+use crate::inspect::Known;
+use crate::wire::backend;
+use crate::wire::frontend::{self, Message};
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The agent said goodbye or went away.
+    Left,
+    /// The server went away.
+    ServerGone,
+    /// The agent spoke nonsense.
+    Nonsense(String),
+}
+
+impl From<ClientError> for End {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Gone => Self::Left,
+            ClientError::Nonsense(what) => Self::Nonsense(what),
+        }
+    }
+}
+
+impl From<ServerError> for End {
+    fn from(error: ServerError) -> Self {
+        if !matches!(error, ServerError::Gone) {
+            tracing::warn!(%error, "a session with a database server broke");
+        }
+        Self::ServerGone
+    }
+}
+
+/// One agent's session at one database.
+pub(crate) struct Session {
+    pub(crate) adapter: Arc<PostgresAdapter>,
+    pub(crate) live: Arc<LiveSession>,
+    pub(crate) database: Arc<Database>,
+    /// The login's own right to the stream; transaction control other than COMMIT goes under it.
+    pub(crate) departure: Departure,
+    pub(crate) client: Client,
+    pub(crate) server: Server,
+    pub(crate) known: Known,
+    pub(crate) state: SessionState,
+    /// Settings of the session that change what names and texts mean.
+    pub(crate) settings: BTreeMap<String, String>,
+    pub(crate) place: Place,
+    pub(crate) work: Work,
+    pub(crate) statements: HashMap<String, Arc<Prepared>>,
+    pub(crate) portals: HashMap<String, Portal>,
+    /// After an error in the extended protocol everything is skipped until Sync.
+    pub(crate) skipping: bool,
+}
+
+impl Session {
+    /// Serves the agent until it leaves.
+    pub(crate) async fn run(&mut self) -> End {
+        loop {
+            if let Err(end) = self.step().await {
+                return end;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), End> {
+        let frame = match self.client.ready()? {
+            Some(frame) => frame,
+            None => {
+                self.client.flush().await?;
+                self.wait().await?
+            }
+        };
+        let message = match frontend::decode(&frame) {
+            Ok(message) => message,
+            Err(error) => return Err(End::Nonsense(error.to_string())),
+        };
+        match message {
+            Message::Query { sql } => {
+                self.known.refresh(&self.adapter, &self.database);
+                self.simple(sql).await
+            }
+            Message::Terminate => Err(End::Left),
+            Message::FunctionCall { oid, .. } => self.function_call(oid, &frame.bytes()).await,
+            // Left over from a COPY that the server ended.
+            Message::CopyData { .. } | Message::CopyDone | Message::CopyFail { .. } => Ok(()),
+            Message::Password { .. } => {
+                Err(End::Nonsense("a password where none was asked for".into()))
+            }
+            Message::Parse { .. }
+            | Message::Bind { .. }
+            | Message::Describe { .. }
+            | Message::Execute { .. }
+            | Message::Close { .. }
+            | Message::Sync
+            | Message::Flush => self.extended(message).await,
+        }
+    }
+
+    /// Waits for the agent's next message, passing on what the server says unasked.
+    async fn wait(&mut self) -> Result<crate::wire::frame::Frame, End> {
+        loop {
+            let aside = tokio::select! {
+                frame = self.client.next() => return Ok(frame?),
+                piece = self.server.next() => piece?,
+            };
+            match aside {
+                Piece::Message(tag, bytes) => {
+                    self.aside(tag, &bytes).await?;
+                    self.client.flush().await?;
+                }
+                Piece::Rows(_) => {
+                    return Err(ServerError::Nonsense("rows that nobody asked for".into()).into());
+                }
+            }
+        }
+    }
+
+    /// Passes on a message that answers nothing: a notice, a notification, a setting.
+    pub(crate) async fn aside(&mut self, tag: u8, bytes: &Bytes) -> Result<(), End> {
+        match tag {
+            b'N' | b'A' | b'E' => self.client.pass(bytes).await?,
+            b'S' => {
+                // The default of read-only is the gateway's own; the agent sees what holds for it.
+                if let Some((name, _)) = backend::parameter(bytes)
+                    && name != "default_transaction_read_only"
+                {
+                    self.client.pass(bytes).await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Passes on what came between the gateway's own statements.
+    pub(crate) async fn pass_asides(&mut self) -> Result<(), End> {
+        for bytes in std::mem::take(&mut self.server.asides) {
+            let tag = bytes.first().copied().unwrap_or_default();
+            self.aside(tag, &bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the agent that it is ready, in the state that it knows.
+    pub(crate) async fn say_ready(&mut self) -> Result<(), End> {
+        self.pass_asides().await?;
+        let status = match self.place {
+            Place::Idle | Place::Ours => b'I',
+            Place::Agents => b'T',
+            Place::Failed => b'E',
+        };
+        let out = self.client.output();
+        out.put_u8(b'Z');
+        out.put_u32(5);
+        out.put_u8(status);
+        Ok(())
+    }
+
+    /// Writes a refusal to the agent. The transaction that it stands in fails, as it would at the server.
+    pub(crate) async fn say_refused(&mut self, refused: &Refusal) -> Result<(), End> {
+        let fields = refusal::fields(refused);
+        self.say_error(fields.sqlstate, &fields.message, Some(&fields.detail), Some(&fields.hint))
+            .await
+    }
+
+    /// Writes an error of the gateway's own; the transaction fails as it would at the server.
+    pub(crate) async fn say_error(
+        &mut self,
+        sqlstate: &str,
+        message: &str,
+        detail: Option<&str>,
+        hint: Option<&str>,
+    ) -> Result<(), End> {
+        self.fail_transaction().await?;
+        self.pass_asides().await?;
+        backend::encode_error(self.client.output(), "ERROR", sqlstate, message, detail, hint);
+        Ok(())
+    }
+
+    /// Makes the open transaction fail: the gateway's is rolled back, the agent's is left for it to end.
+    pub(crate) async fn fail_transaction(&mut self) -> Result<(), End> {
+        match self.place {
+            Place::Idle | Place::Failed => {}
+            Place::Ours => self.roll_back().await?,
+            Place::Agents => {
+                // No savepoint has this name: the server itself lets the transaction fail and drops its locks.
+                match self.server.own(&self.departure, "ROLLBACK TO SAVEPOINT _killick_refused").await
+                {
+                    Ok(_) | Err(ServerError::Refused { .. }) => self.place = Place::Failed,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rolls back and forgets what was done.
+    pub(crate) async fn roll_back(&mut self) -> Result<(), End> {
+        let rolled = self.server.own(&self.departure, "ROLLBACK").await;
+        self.transaction_over();
+        match rolled {
+            Ok(_) | Err(ServerError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Forgets the transaction that has ended.
+    pub(crate) fn transaction_over(&mut self) {
+        self.place = Place::Idle;
+        self.work = Work::default();
+        self.portals.clear();
+    }
+
+    /// Opens the gateway's own transaction, unless one is open.
+    pub(crate) async fn open_transaction(&mut self) -> Result<(), End> {
+        if self.place == Place::Idle {
+            match self.server.own(&self.departure, "BEGIN READ WRITE").await {
+                Ok(_) => self.place = Place::Ours,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses something by its code and writes that on the record.
+    pub(crate) async fn refuse(&mut self, code: Code, because: String) -> Refusal {
+        let refusal = Refusal::new(code, because);
+        let nothing = serde_json::Value::Null;
+        self.adapter.gate.refuse(Some(&self.live), None, refusal, nothing).await
+    }
+}

@@ -1,0 +1,284 @@
+//! The server's end: what it sends, cut into messages and runs of rows; what is sent to it.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use killick_gate::Departure;
+use killick_gate::ports::Stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+
+use crate::wire::{backend, frontend};
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 64 << 10;
+/// The most bytes of a message that is looked at whole.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Rows that the gateway's own statements may return.
+const OWN_ROWS_MAX: usize = 200_000;
+/// The name of the gateway's own prepared statement and portal; the agent's may not begin so.
+pub(crate) const OWN_NAME: &str = "_killick";
+
+/// What came from the server.
+pub(crate) enum Piece {
+    /// Rows or COPY data, whole frames or parts of a large one: passed on as they are.
+    Rows(Bytes),
+    /// A message, whole, with its head.
+    Message(u8, Bytes),
+}
+
+/// The connection to the server broke or it spoke nonsense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// The stream failed or ended.
+    #[error("the server's connection ended")]
+    Gone,
+    /// A message that cannot be.
+    #[error("the server sent what is not PostgreSQL's protocol: {0}")]
+    Nonsense(String),
+    /// The server refused one of the gateway's own statements.
+    #[error("{message} ({sqlstate})")]
+    Refused {
+        /// Its code.
+        sqlstate: String,
+        /// Its words.
+        message: String,
+        /// The message as it came, to be passed on where the agent's own statement is at fault.
+        frame: Bytes,
+    },
+}
+
+/// The server's end of a session.
+pub(crate) struct Server {
+    read: ReadHalf<Stream>,
+    write: WriteHalf<Stream>,
+    input: BytesMut,
+    /// Bytes of a large row still to be passed on.
+    row_left: usize,
+    output: BytesMut,
+    /// What the server reported of its settings.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// `server_version_num`, as far as the reported version says.
+    pub(crate) version: u32,
+    /// Messages for the agent that came between (notices, notifications, changed settings).
+    pub(crate) asides: Vec<Bytes>,
+}
+
+impl Server {
+    /// Takes a logged-in stream.
+    pub(crate) fn new(stream: Stream, leftover: BytesMut, parameters: BTreeMap<String, String>) -> Self {
+        let (read, write) = tokio::io::split(stream);
+        let version = parameters.get("server_version").map_or(0, |raw| version_number(raw));
+        Self {
+            read,
+            write,
+            input: leftover,
+            row_left: 0,
+            output: BytesMut::with_capacity(4 << 10),
+            parameters,
+            version,
+            asides: Vec::new(),
+        }
+    }
+
+    /// Returns the bytes that wait to be sent.
+    pub(crate) fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// Sends what waits, for a recorded call.
+    pub(crate) async fn send(&mut self, _for: &Departure) -> Result<(), ServerError> {
+        if !self.output.is_empty() {
+            self.write.write_all(&self.output).await.map_err(|_| ServerError::Gone)?;
+            self.write.flush().await.map_err(|_| ServerError::Gone)?;
+            self.output.clear();
+        }
+        Ok(())
+    }
+
+    /// Sends bytes of the agent's (COPY data) for a recorded call.
+    pub(crate) async fn pass(&mut self, on: &Departure, bytes: &[u8]) -> Result<(), ServerError> {
+        self.send(on).await?;
+        self.write.write_all(bytes).await.map_err(|_| ServerError::Gone)
+    }
+
+    /// Returns the next piece, if it is there without waiting.
+    pub(crate) fn ready(&mut self) -> Result<Option<Piece>, ServerError> {
+        if self.row_left > 0 {
+            if self.input.is_empty() {
+                return Ok(None);
+            }
+            let take = self.row_left.min(self.input.len());
+            self.row_left = self.row_left.saturating_sub(take);
+            return Ok(Some(Piece::Rows(self.input.split_to(take).freeze())));
+        }
+        let run = self.whole_rows()?;
+        if run > 0 {
+            return Ok(Some(Piece::Rows(self.input.split_to(run).freeze())));
+        }
+        let Some((tag, length)) = head(&self.input, 0)? else { return Ok(None) };
+        if is_row(tag) {
+            // A row that is not here in whole: what there is of it goes on, the rest as it comes.
+            if length <= READ_BYTES {
+                return Ok(None);
+            }
+            let take = self.input.len().min(length);
+            self.row_left = length.saturating_sub(take);
+            return Ok(Some(Piece::Rows(self.input.split_to(take).freeze())));
+        }
+        if length > MESSAGE_BYTES_MAX {
+            return Err(ServerError::Nonsense(format!("a message of {length} bytes")));
+        }
+        if self.input.len() < length {
+            return Ok(None);
+        }
+        let frame = self.input.split_to(length).freeze();
+        if tag == b'S' {
+            self.note_parameter(&frame);
+        }
+        Ok(Some(Piece::Message(tag, frame)))
+    }
+
+    /// Returns the next piece. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Piece, ServerError> {
+        loop {
+            if let Some(piece) = self.ready()? {
+                return Ok(piece);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Returns the next whole frame, rows included: for answers that the gateway looks into. Cancel-safe.
+    pub(crate) async fn frame(&mut self) -> Result<(u8, Bytes), ServerError> {
+        loop {
+            if let Some((tag, length)) = head(&self.input, 0)? {
+                if length > MESSAGE_BYTES_MAX.saturating_mul(64) {
+                    return Err(ServerError::Nonsense(format!("a row of {length} bytes")));
+                }
+                if self.input.len() >= length {
+                    let frame = self.input.split_to(length).freeze();
+                    if tag == b'S' {
+                        self.note_parameter(&frame);
+                    }
+                    return Ok((tag, frame));
+                }
+            }
+            self.fill().await?;
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), ServerError> {
+        self.input.reserve(READ_BYTES);
+        match self.read.read_buf(&mut self.input).await {
+            Ok(0) | Err(_) => Err(ServerError::Gone),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Returns how many bytes of whole rows stand at the front.
+    fn whole_rows(&self) -> Result<usize, ServerError> {
+        let mut run = 0;
+        while let Some((tag, length)) = head(&self.input, run)? {
+            let end = run.saturating_add(length);
+            if !is_row(tag) || end > self.input.len() {
+                break;
+            }
+            run = end;
+        }
+        Ok(run)
+    }
+
+    fn note_parameter(&mut self, frame: &Bytes) {
+        if let Some((name, value)) = backend::parameter(frame) {
+            self.parameters.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    /// Runs one statement of the gateway's own beside what the agent has prepared, and returns its rows.
+    /// The agent's unnamed statement and portal stay as they are.
+    pub(crate) async fn own(
+        &mut self,
+        on: &Departure,
+        sql: &str,
+    ) -> Result<Vec<Vec<Option<String>>>, ServerError> {
+        self.ask_own(sql);
+        self.send(on).await?;
+        self.own_answer().await
+    }
+
+    /// Writes one statement of the gateway's own for sending.
+    pub(crate) fn ask_own(&mut self, sql: &str) {
+        let out = &mut self.output;
+        frontend::encode_close(out, b'S', OWN_NAME);
+        frontend::encode_parse(out, OWN_NAME, sql, &[]);
+        frontend::encode_bind(out, OWN_NAME, OWN_NAME, &[], &[], &[]);
+        frontend::encode_execute(out, OWN_NAME, 0);
+        frontend::encode_close(out, b'P', OWN_NAME);
+        frontend::encode_sync(out);
+    }
+
+    /// Reads the answer to one statement of the gateway's own.
+    pub(crate) async fn own_answer(&mut self) -> Result<Vec<Vec<Option<String>>>, ServerError> {
+        let mut rows = Vec::new();
+        let mut refused = None;
+        loop {
+            let (tag, frame) = self.frame().await?;
+            match tag {
+                b'D' => {
+                    if rows.len() >= OWN_ROWS_MAX {
+                        return Err(ServerError::Nonsense("too many rows".into()));
+                    }
+                    rows.push(text_row(&frame)?);
+                }
+                b'E' => refused = Some(frame),
+                b'N' | b'A' | b'S' => self.asides.push(frame),
+                b'Z' => break,
+                _ => {}
+            }
+        }
+        match refused {
+            None => Ok(rows),
+            Some(frame) => {
+                let (sqlstate, message) = backend::error_text(&frame);
+                Err(ServerError::Refused { sqlstate, message, frame })
+            }
+        }
+    }
+}
+
+fn is_row(tag: u8) -> bool {
+    matches!(tag, b'D' | b'd')
+}
+
+/// Returns the tag and the whole length of the frame that begins at an offset.
+fn head(input: &BytesMut, at: usize) -> Result<Option<(u8, usize)>, ServerError> {
+    let Some(mut rest) = input.get(at..) else { return Ok(None) };
+    if rest.len() < 5 {
+        return Ok(None);
+    }
+    let tag = rest.get_u8();
+    let length = rest.get_u32() as usize;
+    if length < 4 {
+        return Err(ServerError::Nonsense(format!("a length of {length}")));
+    }
+    Ok(Some((tag, length.saturating_add(1))))
+}
+
+fn text_row(frame: &Bytes) -> Result<Vec<Option<String>>, ServerError> {
+    let values = backend::row_values(frame)
+        .ok_or_else(|| ServerError::Nonsense("a row that cannot be read".into()))?;
+    Ok(values
+        .into_iter()
+        .map(|value| value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        .collect())
+}
+
+/// Returns `server_version_num` for a reported version (`15.18 (Debian …)`, `18beta1`).
+pub(crate) fn version_number(raw: &str) -> u32 {
+    let digits = |text: &str| {
+        text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>().ok()
+    };
+    let Some(major) = digits(raw) else { return 0 };
+    let minor = raw.split_once('.').and_then(|(_, rest)| digits(rest)).unwrap_or(0);
+    major.saturating_mul(10_000).saturating_add(minor)
+}

@@ -1,0 +1,422 @@
+//! The simple protocol: a text of statements, each through the gate, one answer each.
+
+use std::sync::Arc;
+
+use killick_gate::Departure;
+use killick_model::{Code, Refusal};
+use killick_sql::judged::{Judged, Kind, Wrapping};
+use killick_sql::script::{self, Script};
+
+use super::call::Said;
+use super::engine::{End, Session};
+use super::server::Piece;
+use super::transaction::Place;
+use super::unit::{Keep, Leave, Settle as _, Unit, is_control};
+use crate::wire::{backend, frontend};
+
+/// What became of one statement at the server.
+pub(crate) struct Ran {
+    /// Its command tag, when it succeeded.
+    pub(crate) tag: Option<String>,
+    /// The server's state afterwards: `I`, `T` or `E`.
+    pub(crate) status: u8,
+}
+
+impl Session {
+    /// Carries one Query message.
+    pub(crate) async fn simple(&mut self, text: &str) -> Result<(), End> {
+        // A simple query ends the extended protocol's unnamed statement and portal.
+        self.statements.remove("");
+        self.portals.remove("");
+        let script = match script::parse(text) {
+            Ok(script) => script,
+            Err(error) => {
+                self.say_unreadable(&error).await?;
+                return self.say_ready().await;
+            }
+        };
+        if script.is_empty() {
+            return self.send_as_it_is(text).await;
+        }
+        if let Some(units) = self.all_plain_reads(&script, text) {
+            return self.read_all(text, units).await;
+        }
+        for at in 0..script.len() {
+            if !self.one(&script, at).await? {
+                break;
+            }
+        }
+        if self.place == Place::Ours {
+            self.end_ours().await?;
+        }
+        self.say_ready().await
+    }
+
+    /// Says that a text cannot be read; where the server would see a mistake, the words are the server's own.
+    pub(crate) async fn say_unreadable(&mut self, error: &script::ScriptError) -> Result<(), End> {
+        let refused = self.refuse(Code::Unrecognized, error.to_string()).await;
+        if error.is_syntax() {
+            self.say_error("42601", &error.message(), Some(&refused.not_done), None).await
+        } else {
+            self.say_refused(&refused).await
+        }
+    }
+
+    /// Sends a text without statements.
+    async fn send_as_it_is(&mut self, text: &str) -> Result<(), End> {
+        frontend::encode_query(self.server.output(), text);
+        self.server.send(&self.departure).await?;
+        self.relay(None).await?;
+        self.say_ready().await
+    }
+
+    /// Returns the units of a text that only reads and can be sent as a whole.
+    fn all_plain_reads(&self, script: &Script, text: &str) -> Option<Vec<Unit>> {
+        let mut units = Vec::with_capacity(script.len());
+        for at in 0..script.len() {
+            let judged = self.judge(script, at, None);
+            let plain = match judged.kind {
+                Kind::Plain | Kind::CopyOut => true,
+                Kind::Begin { .. }
+                | Kind::Commit { .. }
+                | Kind::Rollback { .. }
+                | Kind::Savepoint { .. }
+                | Kind::RollbackTo { .. }
+                | Kind::Release { .. }
+                | Kind::Prepare { .. }
+                | Kind::Execute { .. }
+                | Kind::Deallocate { .. }
+                | Kind::Declare { .. }
+                | Kind::CopyIn
+                | Kind::Session { .. } => false,
+            };
+            let said = if script.len() == 1 { text } else { script.text_of(at) };
+            let unit = Unit { said: simple_said(said), judged };
+            let guarded = self.place != Place::Idle && !unit.judged.plainly_read;
+            if !plain || !unit.is_read() || guarded || unit.judged.wrapping != Wrapping::Fits {
+                return None;
+            }
+            units.push(unit);
+        }
+        (self.place != Place::Ours).then_some(units)
+    }
+
+    async fn read_all(&mut self, text: &str, units: Vec<Unit>) -> Result<(), End> {
+        let mut leaves = Vec::with_capacity(units.len());
+        for unit in &units {
+            match self.permit(unit).await {
+                Ok(leave) => leaves.push(leave),
+                Err(refused) => {
+                    self.say_refused(&refused).await?;
+                    return self.say_ready().await;
+                }
+            }
+        }
+        frontend::encode_query(self.server.output(), text);
+        if let Some(leave) = leaves.first() {
+            self.server.send(&leave.departure).await?;
+        }
+        let ran = self.relay(None).await?;
+        self.follow(ran.status);
+        for leave in leaves {
+            leave.in_flight.answered(ran.tag.is_none());
+        }
+        self.say_ready().await
+    }
+
+    /// Carries one statement of a script; returns whether the next one may follow.
+    async fn one(&mut self, script: &Script, at: usize) -> Result<bool, End> {
+        let text = script.text_of(at);
+        let judged = self.judge(script, at, None);
+        let unit = Unit { said: simple_said(text), judged };
+        if is_control(&unit.judged.kind) {
+            return self.control(&unit).await;
+        }
+        if self.place == Place::Failed {
+            // The server says it in its own words.
+            frontend::encode_query(self.server.output(), text);
+            self.server.send(&self.departure).await?;
+            let ran = self.relay(None).await?;
+            return Ok(ran.tag.is_some());
+        }
+        self.carry(&unit).await
+    }
+
+    /// Carries a statement that is not transaction control, in the place that fits it.
+    pub(crate) async fn carry(&mut self, unit: &Unit) -> Result<bool, End> {
+        if self.place != Place::Idle && unit.judged.wrapping == Wrapping::Refuses && !unit.is_read()
+        {
+            // Inside a transaction the server refuses it itself.
+            return self.send_refused_by_server(unit).await;
+        }
+        let leave = match self.permit(unit).await {
+            Ok(leave) => leave,
+            Err(refused) => {
+                self.say_refused(&refused).await?;
+                return Ok(false);
+            }
+        };
+        if unit.is_read() {
+            return self.carry_read(unit, leave).await;
+        }
+        match unit.judged.wrapping {
+            Wrapping::Fits | Wrapping::Control => {
+                self.open_transaction().await?;
+                self.carry_held(unit, leave).await
+            }
+            Wrapping::Refuses | Wrapping::MayCommit => self.carry_alone(unit, leave).await,
+        }
+    }
+
+    async fn send_refused_by_server(&mut self, unit: &Unit) -> Result<bool, End> {
+        let refused = self
+            .refuse(
+                Code::Forbidden,
+                format!(
+                    "`{}` cannot run inside a transaction",
+                    killick_sql::mask::masked(&unit.said.text)
+                ),
+            )
+            .await;
+        self.say_refused(&refused).await?;
+        Ok(false)
+    }
+
+    async fn carry_read(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
+        let guarded = self.place != Place::Idle && !unit.judged.plainly_read;
+        let declares = matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. });
+        if guarded && !declares {
+            self.guard(&leave.departure).await?;
+        }
+        frontend::encode_query(self.server.output(), &unit.said.text);
+        self.server.send(&leave.departure).await?;
+        let ran = self.relay(None).await?;
+        self.follow(ran.status);
+        if guarded && !declares {
+            self.unguard(&leave.departure, ran.tag.is_some()).await?;
+        }
+        leave.in_flight.answered(ran.tag.is_none());
+        if ran.tag.is_some() {
+            self.done(unit).await?;
+        }
+        Ok(ran.tag.is_some())
+    }
+
+    /// Has the server refuse writes for one statement inside an open transaction.
+    pub(crate) async fn guard(&mut self, on: &Departure) -> Result<(), End> {
+        self.server.own(on, "SAVEPOINT _killick_read").await?;
+        self.server.own(on, "SET LOCAL transaction_read_only = on").await?;
+        Ok(())
+    }
+
+    /// Lets writes be possible again, when the statement went well. A failed one leaves the transaction failed,
+    /// as the agent expects.
+    pub(crate) async fn unguard(&mut self, on: &Departure, went_well: bool) -> Result<(), End> {
+        if went_well {
+            self.server.own(on, "ROLLBACK TO SAVEPOINT _killick_read").await?;
+            self.server.own(on, "RELEASE SAVEPOINT _killick_read").await?;
+        }
+        Ok(())
+    }
+
+    /// Carries a statement whose effect is held until COMMIT.
+    async fn carry_held(&mut self, unit: &Unit, mut leave: Leave) -> Result<bool, End> {
+        let ran = match leave.keep.take() {
+            None => {
+                self.note_uncovered(unit);
+                frontend::encode_query(self.server.output(), &unit.said.text);
+                self.server.send(&leave.departure).await?;
+                self.relay(None).await?
+            }
+            Some(Keep::Rows(plan)) => match self.before(&leave.departure, &plan, unit).await? {
+                Ok(()) => {
+                    frontend::encode_query(self.server.output(), &plan.sql);
+                    self.server.send(&leave.departure).await?;
+                    self.relay(Some(&plan)).await?
+                }
+                Err(why) => return self.cannot_keep(leave, &why).await,
+            },
+            Some(Keep::Copies(copies)) => match self.copy(&leave.departure, &copies, unit).await? {
+                Ok(()) => {
+                    frontend::encode_query(self.server.output(), &unit.said.text);
+                    self.server.send(&leave.departure).await?;
+                    self.relay(None).await?
+                }
+                Err(why) => return self.cannot_keep(leave, &why).await,
+            },
+        };
+        self.settle_held(unit, leave, ran).await
+    }
+
+    /// Books a held statement by what the server said of it.
+    pub(crate) async fn settle_held(
+        &mut self,
+        unit: &Unit,
+        leave: Leave,
+        ran: Ran,
+    ) -> Result<bool, End> {
+        leave.in_flight.answered(ran.tag.is_none());
+        let Some(tag) = ran.tag else {
+            match self.place {
+                Place::Ours => self.roll_back().await?,
+                Place::Agents | Place::Idle | Place::Failed => self.follow(ran.status),
+            }
+            return Ok(false);
+        };
+        self.book(unit, &tag);
+        self.done(unit).await?;
+        Ok(true)
+    }
+
+    async fn cannot_keep(&mut self, leave: Leave, why: &str) -> Result<bool, End> {
+        let mut refused = Refusal::new(
+            Code::ObligationFailed,
+            format!("what the statement destroys could not be kept: {why}"),
+        );
+        refused.not_done = "the statement was not run, or was rolled back".into();
+        let refused = leave.in_flight.refuse(refused);
+        let nothing = serde_json::Value::Null;
+        let refused = self.adapter.gate.refuse(Some(&self.live), None, refused, nothing).await;
+        self.say_refused(&refused).await?;
+        Ok(false)
+    }
+
+    /// Carries a statement that no transaction can hold; it was judged as lasting.
+    async fn carry_alone(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
+        let default = |on: bool| {
+            format!("SET default_transaction_read_only = {}", if on { "on" } else { "off" })
+        };
+        self.server.own(&leave.departure, &default(false)).await?;
+        frontend::encode_query(self.server.output(), &unit.said.text);
+        self.server.send(&leave.departure).await?;
+        let ran = self.relay(None).await?;
+        self.server.own(&leave.departure, &default(true)).await?;
+        leave.in_flight.answered(ran.tag.is_none());
+        if ran.tag.is_some() {
+            self.known.invalidate(&self.adapter, &self.database).await;
+            self.done(unit).await?;
+        }
+        Ok(ran.tag.is_some())
+    }
+
+    /// Follows the server's own word for where it stands.
+    pub(crate) fn follow(&mut self, status: u8) {
+        match (status, self.place) {
+            (b'I', Place::Agents | Place::Failed | Place::Ours) => self.transaction_over(),
+            (b'E', Place::Agents) => self.place = Place::Failed,
+            _ => {}
+        }
+    }
+
+    /// Takes in what a statement changed about the session, once the server has confirmed it.
+    pub(crate) async fn done(&mut self, unit: &Unit) -> Result<(), End> {
+        self.state.apply(&unit.judged);
+        if let Kind::Session { settings } = &unit.judged.kind {
+            self.settings_changed(settings).await?;
+        }
+        if let Kind::Deallocate { name: None } = &unit.judged.kind {
+            self.statements.clear();
+        }
+        Ok(())
+    }
+
+    /// Passes the server's answer on, up to ReadyForQuery, which stays here.
+    pub(crate) async fn relay(
+        &mut self,
+        keep: Option<&crate::capture::Plan>,
+    ) -> Result<Ran, End> {
+        let mut ran = Ran { tag: None, status: b'I' };
+        let mut failed = false;
+        loop {
+            let piece = if let Some(plan) = keep {
+                match self.kept_piece(plan).await? {
+                    Some(piece) => piece,
+                    None => continue,
+                }
+            } else {
+                tokio::select! {
+                    piece = self.server.next() => piece?,
+                    gone = self.client.gone() => return Err(gone.into()),
+                }
+            };
+            let (tag, bytes) = match piece {
+                Piece::Rows(bytes) => {
+                    self.client.pass(&bytes).await?;
+                    continue;
+                }
+                Piece::Message(tag, bytes) => (tag, bytes),
+            };
+            match tag {
+                b'Z' => {
+                    ran.status = bytes.get(5).copied().unwrap_or(b'I');
+                    if failed {
+                        ran.tag = None;
+                    }
+                    return Ok(ran);
+                }
+                b'C' => {
+                    ran.tag = backend::command_tag(&bytes).map(str::to_owned);
+                    self.client.pass(&bytes).await?;
+                }
+                b'I' => {
+                    ran.tag = Some(String::new());
+                    self.client.pass(&bytes).await?;
+                }
+                b'E' => {
+                    failed = true;
+                    self.client.pass(&bytes).await?;
+                }
+                b'G' => {
+                    self.client.pass(&bytes).await?;
+                    self.copy_in().await?;
+                }
+                b'N' | b'A' | b'S' => self.aside(tag, &bytes).await?,
+                _ => self.client.pass(&bytes).await?,
+            }
+        }
+    }
+
+    /// Passes the agent's COPY data on until it ends or the server has had enough.
+    async fn copy_in(&mut self) -> Result<(), End> {
+        self.client.flush().await?;
+        loop {
+            let frame = tokio::select! {
+                frame = self.client.next() => frame?,
+                piece = self.server.next() => {
+                    // An error in the middle: what the agent still sends is dropped by the engine's loop.
+                    return match piece? {
+                        Piece::Message(b'E', bytes) => {
+                            self.client.pass(&bytes).await?;
+                            Ok(())
+                        }
+                        Piece::Message(tag, bytes) => self.aside(tag, &bytes).await,
+                        Piece::Rows(_) => Ok(()),
+                    };
+                }
+            };
+            match frame.tag {
+                b'd' => self.server.pass(&self.departure, &frame.bytes()).await?,
+                b'c' | b'f' => {
+                    self.server.pass(&self.departure, &frame.bytes()).await?;
+                    return Ok(());
+                }
+                // Flush and Sync mean nothing here.
+                b'H' | b'S' => {}
+                tag => return Err(End::Nonsense(format!("message {tag} inside of COPY"))),
+            }
+        }
+    }
+}
+
+/// Returns a statement of the simple protocol as it was said.
+pub(crate) fn simple_said(text: &str) -> Said {
+    Said { text: text.to_owned(), values: Vec::new(), formats: Vec::new(), types: Vec::new() }
+}
+
+/// Returns the inner judgement of something prepared, or the statement's own.
+pub(crate) fn inner(judged: &Arc<Judged>) -> &Arc<Judged> {
+    match &judged.kind {
+        Kind::Prepare { inner, .. } => inner,
+        _ => judged,
+    }
+}

@@ -1,0 +1,75 @@
+//! Where a connection stands between BEGIN and COMMIT, and what was done there.
+
+use std::collections::BTreeMap;
+
+use killick_gate::CarriedYes;
+use killick_gate::ports::Receipt;
+use killick_sql::judged::Judged;
+
+use super::call::Said;
+
+/// Who opened the transaction that the server is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// No transaction is open.
+    Idle,
+    /// The gateway opened one around statements that the agent sent without.
+    Ours,
+    /// The agent opened it.
+    Agents,
+    /// The agent opened it and it has failed.
+    Failed,
+}
+
+/// What a transaction did so far.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// Statements that change something, in order.
+    pub(crate) said: Vec<Said>,
+    /// What was said of them.
+    pub(crate) judged: Vec<std::sync::Arc<Judged>>,
+    /// Approvals that were spent on them.
+    pub(crate) carried: Vec<CarriedYes>,
+    /// The entry of the last one.
+    pub(crate) receipt: Option<Receipt>,
+    /// Rows by table and deed, where the server's command tags say all that happened.
+    pub(crate) tags: BTreeMap<(u32, Deed), u64>,
+    /// Whether something may have happened that no command tag tells: triggers, cascades, functions.
+    pub(crate) hidden: bool,
+    /// Whether constraints may wait for COMMIT.
+    pub(crate) deferred: bool,
+    /// Before-images, where they are kept.
+    pub(crate) images: Option<Box<crate::capture::Images>>,
+    /// Whether everything that was destroyed is in the images.
+    pub(crate) uncovered: bool,
+    /// Whole objects that were dropped or emptied.
+    pub(crate) objects: u64,
+    /// Tables made in it: numbers are asked of the server at COMMIT.
+    pub(crate) created: bool,
+    /// Whether definitions changed.
+    pub(crate) ddl: bool,
+}
+
+/// What is done to rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Deed {
+    /// Added.
+    Insert,
+    /// Changed.
+    Update,
+    /// Removed.
+    Delete,
+}
+
+impl Work {
+    /// Returns whether nothing was changed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// Adds the server's own count for a statement that touches one table and nothing else.
+    pub(crate) fn count(&mut self, table: u32, deed: Deed, rows: u64) {
+        let slot = self.tags.entry((table, deed)).or_default();
+        *slot = slot.saturating_add(rows);
+    }
+}

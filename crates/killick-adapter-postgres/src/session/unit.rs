@@ -1,0 +1,328 @@
+//! One statement on its way through the gate: judged, asked about, recorded, given the right to be sent.
+
+use std::sync::Arc;
+
+use killick_gate::ports::{BoxFuture, Damage};
+use killick_gate::{Asked, Hands, InFlight, LiveSession, PointTaken, Sending, Undecided, Verdict};
+use killick_model::{Code, Effect, EffectWord, ObjectFacts, Outcome, Refusal, RowsFact};
+use killick_sql::judge::{self, BindValue};
+use killick_sql::judged::{Change, Group, Judged, Kind, Wrapping};
+use killick_sql::mask;
+use killick_sql::script::Script;
+use parking_lot::Mutex;
+
+use super::adapter::ADAPTER_NAME;
+use super::call::{POINT, Said, SqlCall, parts};
+use super::engine::Session;
+use super::facts;
+use crate::capture;
+
+/// One statement, judged.
+#[derive(Clone)]
+pub(crate) struct Unit {
+    pub(crate) said: Said,
+    pub(crate) judged: Arc<Judged>,
+}
+
+/// The right to send one statement.
+pub(crate) struct Leave {
+    pub(crate) departure: killick_gate::Departure,
+    pub(crate) in_flight: InFlight,
+    /// How its before-images are taken, when the permit hangs on them.
+    pub(crate) keep: Option<Keep>,
+}
+
+/// How what a statement destroys is kept.
+pub(crate) enum Keep {
+    /// The rows come out of the statement itself.
+    Rows(Box<capture::Plan>),
+    /// Whole tables or columns are copied before.
+    Copies(Vec<capture::CopyPlan>),
+}
+
+impl Unit {
+    pub(crate) fn effect(&self) -> Effect {
+        Effect::of_batch(self.judged.touches.iter().map(|touch| touch.effect))
+    }
+
+    /// Returns whether it changes nothing.
+    pub(crate) fn is_read(&self) -> bool {
+        self.effect().is_only_read()
+    }
+
+    /// Returns whether its effect can be held until COMMIT.
+    pub(crate) fn is_held(&self) -> bool {
+        self.judged.wrapping == Wrapping::Fits
+    }
+}
+
+impl Settle for InFlight {
+    fn answered(self, failed: bool) {
+        self.settle(Outcome::Answered { status: 0, failed, bytes: 0 });
+    }
+}
+
+/// Settles a call by whether the server took it.
+pub(crate) trait Settle {
+    /// Writes the outcome.
+    fn answered(self, failed: bool);
+}
+
+/// Hands that promise to keep before-images; the engine takes them while the statement runs.
+pub(crate) struct Armed {
+    possible: bool,
+    asked: Mutex<bool>,
+}
+
+impl Armed {
+    pub(crate) fn new(possible: bool) -> Self {
+        Self { possible, asked: Mutex::new(false) }
+    }
+
+    fn was_asked(&self) -> bool {
+        *self.asked.lock()
+    }
+}
+
+impl Hands for Armed {
+    fn take_point<'a>(
+        &'a self,
+        _live: &'a LiveSession,
+        point: &'a str,
+        _facts: &'a ObjectFacts,
+    ) -> BoxFuture<'a, Result<PointTaken, String>> {
+        Box::pin(async move {
+            if !self.possible || point != POINT {
+                return Err("what the statement destroys cannot be kept".into());
+            }
+            *self.asked.lock() = true;
+            Ok(PointTaken { id: POINT.into(), locked: false })
+        })
+    }
+}
+
+impl Session {
+    /// Judges one statement of a script.
+    pub(crate) fn judge(
+        &self,
+        script: &Script,
+        at: usize,
+        values: Option<&[BindValue]>,
+    ) -> Arc<Judged> {
+        let catalogue = self.known.catalogue();
+        Arc::new(judge::judge(script, at, &catalogue, &self.state, values))
+    }
+
+    /// Asks the gate about a statement and writes it on the record.
+    ///
+    /// # Errors
+    /// The refusal, which is on the record.
+    pub(crate) async fn permit(&mut self, unit: &Unit) -> Result<Leave, Refusal> {
+        let keep = self.way_to_keep(unit);
+        let estimate = self.estimate(unit).await;
+        let upstream = self.database.name.clone();
+        let call = SqlCall::new(
+            upstream.clone(),
+            parts(&upstream, &unit.judged.touches, keep.is_ok()),
+            mask::masked(&unit.said.text),
+            vec![unit.said.clone()],
+            self.settings.clone(),
+        )?;
+        let armed = Armed::new(keep.is_ok());
+        let asked = Asked {
+            live: &self.live,
+            facts: self.facts_of(unit, &call, estimate).await,
+            adapter: ADAPTER_NAME,
+            hands: &armed,
+            due: None,
+            session_in_production: facts::is_production(&self.live.principal.environment),
+            damage: Damage::default(),
+            ending: None,
+        };
+        let permitted = match self.adapter.gate.decide(asked, Undecided(call)).await {
+            Verdict::Permit(permitted) => permitted,
+            Verdict::Refuse(refusal) => return Err(*refusal),
+        };
+        let carried = permitted.carried();
+        let sending = Sending {
+            held_at_commit: unit.is_held(),
+            quiet: unit.is_read() || unit.is_held(),
+            ..Sending::default()
+        };
+        let recorded = self.adapter.gate.record(*permitted, sending).await?;
+        let receipt = recorded.receipt();
+        let (_, departure, in_flight, _) = recorded.depart()?;
+        if !unit.is_read() {
+            self.work.carried.extend(carried);
+            self.work.receipt = Some(receipt);
+        }
+        let keep = if armed.was_asked() { keep.ok() } else { None };
+        Ok(Leave { departure, in_flight, keep })
+    }
+
+    /// Returns how what a statement destroys can be kept, or why not.
+    fn way_to_keep(&self, unit: &Unit) -> Result<Keep, String> {
+        let destroys = |group: Group| {
+            unit.judged
+                .touches
+                .iter()
+                .any(|it| it.group == group && it.effect.word() == EffectWord::Destroy)
+        };
+        if unit.effect().word() != EffectWord::Destroy || !unit.is_held() {
+            return Err("nothing is destroyed".into());
+        }
+        let catalogue = self.known.catalogue();
+        if destroys(Group::Drop) || destroys(Group::Truncate) || destroys(Group::Alter) {
+            return capture::copy_first(&unit.said.text, &unit.judged, &catalogue)
+                .map(Keep::Copies)
+                .map_err(|why| why.to_string());
+        }
+        capture::plan(&unit.said.text, &unit.judged, &catalogue, self.server.version)
+            .map(|plan| Keep::Rows(Box::new(plan)))
+            .map_err(|why| why.to_string())
+    }
+
+    async fn facts_of(
+        &self,
+        unit: &Unit,
+        call: &SqlCall,
+        estimate: Option<u64>,
+    ) -> Vec<ObjectFacts> {
+        let catalogue = self.known.catalogue();
+        if unit.effect() == Effect::READ {
+            return facts::plain(&self.database, &call.action);
+        }
+        let held = unit.is_held() && only_rows(&unit.judged);
+        let mut found = facts::facts(&self.database, &catalogue, &call.action, &|_, relation| {
+            let relation = relation?;
+            let of = relation.rows_estimate;
+            let direct = unit.judged.change.as_ref().is_some_and(|it| it.table == relation.oid);
+            let count = match (direct, estimate) {
+                (true, Some(rows)) => rows,
+                (true, None) | (false, _) => of.unwrap_or(u64::MAX >> 1),
+            };
+            Some(RowsFact { count, measured: false, of, held_at_commit: held })
+        });
+        for one in &mut found {
+            if let Some(relation) = facts::relation_of(&catalogue, &one.object) {
+                one.created_by_session = self.made_here(relation.oid).await;
+            }
+        }
+        found
+    }
+
+    /// Estimates the rows that a statement changes directly: few by a key, else what the planner says.
+    async fn estimate(&mut self, unit: &Unit) -> Option<u64> {
+        /// Rows that a statement held to a unique key is taken to change.
+        const BY_KEY_ROWS: u64 = 1;
+        let change = unit.judged.change.as_ref()?;
+        if unit.is_read() || change.group == Group::Insert {
+            return None;
+        }
+        if change.by_key {
+            return Some(BY_KEY_ROWS);
+        }
+        let known = self.known.catalogue().relations.get(&change.table)?.rows_estimate;
+        if !unit.said.values.is_empty() || unit.effect().word() != EffectWord::Destroy {
+            return known;
+        }
+        // The statement was judged: nothing in it runs code while it is planned.
+        let explain = format!("EXPLAIN (FORMAT JSON) {}", unit.said.text);
+        match self.server.own(&self.departure, &explain).await {
+            Ok(rows) => planned_rows(&rows).or(known),
+            Err(_) => known,
+        }
+    }
+}
+
+/// Returns whether all that a statement destroys are rows.
+fn only_rows(judged: &Judged) -> bool {
+    judged.touches.iter().filter(|it| it.effect.word() == EffectWord::Destroy).all(|it| {
+        matches!(it.group, Group::Delete | Group::Update | Group::Merge | Group::Insert)
+    })
+}
+
+/// Reads the planner's number of rows below the changing node.
+fn planned_rows(rows: &[Vec<Option<String>>]) -> Option<u64> {
+    let text: String = rows.iter().filter_map(|row| row.first().cloned().flatten()).collect();
+    let plan: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let top = plan.get(0)?.get("Plan")?;
+    let own = top.get("Plan Rows").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let below = top
+        .get("Plans")
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|plan| plan.get("Plan Rows").and_then(serde_json::Value::as_u64))
+        .max()
+        .unwrap_or(0);
+    Some(own.max(below))
+}
+
+/// Returns whether a command tag says everything that a change does.
+pub(crate) fn tag_says_all(
+    change: &Change,
+    catalogue: &killick_sql::catalogue::Catalogue,
+) -> bool {
+    let Some(relation) = catalogue.relations.get(&change.table) else { return false };
+    let triggers = relation.triggers.iter().any(|trigger| trigger.enabled);
+    let pointed_at = relation
+        .referenced_by
+        .iter()
+        .any(|key| key.on_delete != killick_sql::catalogue::OnChange::Refuse
+            || key.on_update != killick_sql::catalogue::OnChange::Refuse);
+    change.group != Group::Merge
+        && !triggers
+        && relation.rules.is_empty()
+        && relation.kind == killick_sql::catalogue::RelationKind::Table
+        && relation.children.is_empty()
+        && (change.group == Group::Insert || !pointed_at)
+}
+
+/// Returns the rows in a command tag (`DELETE 7`, `INSERT 0 1`).
+pub(crate) fn rows_in_tag(tag: &str) -> u64 {
+    tag.rsplit(' ').next().and_then(|raw| raw.parse().ok()).unwrap_or(0)
+}
+
+/// Returns whether a kind of statement is the transaction's own business.
+pub(crate) fn is_control(kind: &Kind) -> bool {
+    match kind {
+        Kind::Begin { .. }
+        | Kind::Commit { .. }
+        | Kind::Rollback { .. }
+        | Kind::Savepoint { .. }
+        | Kind::RollbackTo { .. }
+        | Kind::Release { .. } => true,
+        Kind::Plain
+        | Kind::Prepare { .. }
+        | Kind::Execute { .. }
+        | Kind::Deallocate { .. }
+        | Kind::Declare { .. }
+        | Kind::CopyIn
+        | Kind::CopyOut
+        | Kind::Session { .. } => false,
+    }
+}
+
+/// Returns a refusal for something that the engine cannot carry.
+pub(crate) fn cannot(what: &str) -> Refusal {
+    Refusal::new(Code::UnsupportedProtocol, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_from_a_command_tag() {
+        assert_eq!(rows_in_tag("DELETE 71128"), 71_128);
+        assert_eq!(rows_in_tag("INSERT 0 3"), 3);
+        assert_eq!(rows_in_tag("CREATE TABLE"), 0);
+    }
+
+    #[test]
+    fn the_planner_is_believed_below_the_changing_node() {
+        let text = r#"[{"Plan":{"Node Type":"ModifyTable","Plan Rows":0,"Plans":[{"Plan Rows":217089}]}}]"#;
+        assert_eq!(planned_rows(&[vec![Some(text.into())]]), Some(217_089));
+    }
+}
