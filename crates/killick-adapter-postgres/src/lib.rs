@@ -1,12 +1,19 @@
 //! PostgreSQL's wire protocol behind the door: one session of an agent, one connection to the server.
 //!
 //! [`wire`] is sans-IO: frames and messages of both sides, SCRAM. [`handshake`] brings a client in and
-//! logs in at the server. [`inspect`] reads the
-//! catalogue. [`session`] is the engine: every statement judged, wrapped, captured, and committed
-//! through the gate. [`capture`] knows before-images and the way back.
+//! logs in at the server. [`inspect`] reads the catalogue. [`session`] is the engine: every statement judged,
+//! wrapped, and committed through the gate. [`explain`] judges without a server to send to.
 
-pub mod capture;
+pub mod explain;
 pub mod handshake;
 pub mod inspect;
-pub mod session;
+mod session;
 pub mod wire;
+
+pub use session::adapter::{ADAPTER_NAME, PostgresAdapter, PostgresParts};
+
+/// Every operation that policies may name, with the effects it may have.
+pub fn operations() -> impl Iterator<Item = (String, Vec<killick_model::EffectWord>)> {
+    let own = killick_sql::judged::Group::ALL.into_iter().map(|group| group.as_str());
+    own.chain(["login"]).map(|word| (format!("postgres.{word}"), killick_model::EffectWord::ALL.to_vec()))
+}

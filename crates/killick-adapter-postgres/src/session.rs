@@ -5,5 +5,17 @@
 //! through the gate as a [`call`]; [`transaction`] says where the connection stands, and [`commit`] is the
 //! gate at the end. [`server`] and [`client`] are the two ends.
 
+pub(crate) mod adapter;
 pub(crate) mod call;
+pub(crate) mod client;
+pub(crate) mod commit;
+pub(crate) mod connect;
+pub(crate) mod control;
+pub(crate) mod engine;
+pub(crate) mod extended;
+pub(crate) mod facts;
 pub(crate) mod refusal;
+pub(crate) mod server;
+pub(crate) mod simple;
+pub(crate) mod transaction;
+pub(crate) mod unit;

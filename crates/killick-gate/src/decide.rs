@@ -92,7 +92,7 @@ impl CarriedYes {
 pub const ROWS: &str = "rows";
 
 /// How far back the damage budget looks, in milliseconds.
-pub const DAMAGE_MILLIS: u64 = 24 * 3_600_000;
+pub(crate) const DAMAGE_MILLIS: u64 = 24 * 3_600_000;
 
 /// How the decision came to be, for the record.
 struct Grounds {

@@ -69,7 +69,8 @@ impl SessionState {
             | Kind::CopyIn
             | Kind::CopyOut => {}
         }
-        for touch in judged.touches.iter().filter(|it| it.group == Group::Create) {
+        let made = |it: &&Touch| it.group == Group::Create && it.object.oid.is_none();
+        for touch in judged.touches.iter().filter(made) {
             self.made.insert(touch.object.name.clone());
         }
     }

@@ -1,6 +1,6 @@
 //! One text of SQL, parsed by PostgreSQL's own grammar under limits.
 
-use pg_raw_parse::{Node, ParseResult};
+use pg_raw_parse::{Node, Owned, StmtList};
 
 /// The most bytes of a text.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -50,7 +50,7 @@ impl ScriptError {
 
 /// A parsed text.
 pub struct Script {
-    tree: ParseResult,
+    tree: Owned<StmtList>,
     text: Box<str>,
     /// Where each statement begins, and how long it is.
     spans: Vec<(usize, usize)>,
@@ -75,8 +75,9 @@ pub fn parse(text: &str) -> Result<Script, ScriptError> {
         pg_raw_parse::Error::StatementContainedNul(_) => ScriptError::Null,
         other => ScriptError::Grammar(plain(&other.to_string())),
     })?;
+    let tree = tree.into_inner();
     let mut spans = Vec::new();
-    for raw in &**tree {
+    for raw in &*tree {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);
         let length = match usize::try_from(raw.stmt_len) {
             // Nought means the rest of the text.

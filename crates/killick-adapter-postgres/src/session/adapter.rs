@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use killick_gate::adapter::Adapter;
-use killick_gate::ports::{BoxFuture, Points, Stream, Streams, Vault};
+use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
 use killick_gate::{Departure, Due, Gate, LiveSession};
 use killick_model::database::Database;
 use killick_model::{Code, Outcome, Refusal, UpstreamName};
@@ -28,8 +28,6 @@ pub struct PostgresParts {
     pub streams: Arc<dyn Streams>,
     /// Where passwords live.
     pub vault: Arc<dyn Vault>,
-    /// Where recovery points live.
-    pub points: Arc<dyn Points>,
     /// Declared databases.
     pub databases: Vec<Database>,
     /// The name that the certificate towards agents is for.
@@ -41,18 +39,17 @@ pub struct PostgresAdapter {
     pub(crate) gate: Arc<Gate>,
     pub(crate) streams: Arc<dyn Streams>,
     pub(crate) vault: Arc<dyn Vault>,
-    pub(crate) points: Arc<dyn Points>,
     pub(crate) host: String,
     pub(crate) catalogues: Catalogues,
     databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
-    pub(crate) cancels: RwLock<HashMap<(u32, u32), Arc<Cancel>>>,
-    this: Weak<Self>,
+    pub(crate) cancels: RwLock<HashMap<u32, Arc<Cancel>>>,
 }
 
 /// What it takes to cancel a statement of a session.
 pub(crate) struct Cancel {
-    pub(crate) departure: Departure,
+    pub(crate) departure: Arc<Departure>,
     pub(crate) database: Arc<Database>,
+    pub(crate) own_key: Vec<u8>,
     pub(crate) process: u32,
     pub(crate) key: Vec<u8>,
 }
@@ -61,21 +58,17 @@ impl PostgresAdapter {
     /// Builds the adapter.
     #[must_use]
     pub fn new(parts: PostgresParts) -> Arc<Self> {
-        Arc::new_cyclic(|this| {
-            let adapter = Self {
+        let adapter = Self {
                 gate: parts.gate,
                 streams: parts.streams,
                 vault: parts.vault,
-                points: parts.points,
                 host: parts.host,
                 catalogues: Catalogues::default(),
                 databases: RwLock::default(),
                 cancels: RwLock::default(),
-                this: this.clone(),
-            };
-            adapter.replace_databases(parts.databases);
-            adapter
-        })
+        };
+        adapter.replace_databases(parts.databases);
+        Arc::new(adapter)
     }
 
     /// Replaces the declared databases as a whole. Sessions that are open go on as they began.
@@ -93,13 +86,7 @@ impl PostgresAdapter {
         self.databases.read().get(&name).cloned()
     }
 
-    pub(crate) fn shared(&self) -> Result<Arc<Self>, Refusal> {
-        self.this
-            .upgrade()
-            .ok_or_else(|| Refusal::new(Code::DecisionFailed, "the gateway is stopping"))
-    }
-
-    pub(crate) fn admit_cancel(&self, id: (u32, u32), cancel: Cancel) {
+    pub(crate) fn admit_cancel(&self, id: u32, cancel: Cancel) {
         let mut cancels = self.cancels.write();
         if cancels.len() < CANCELS_MAX {
             cancels.insert(id, Arc::new(cancel));
@@ -118,10 +105,17 @@ impl Adapter for PostgresAdapter {
 
     fn revive<'a>(
         &'a self,
-        live: &'a LiveSession,
-        canonical: Zeroizing<Vec<u8>>,
-        due: Option<Due>,
+        _live: &'a LiveSession,
+        _canonical: Zeroizing<Vec<u8>>,
+        _due: Option<Due>,
     ) -> BoxFuture<'a, Result<Outcome, Refusal>> {
-        Box::pin(super::revive::revive(self, live, canonical, due))
+        Box::pin(async {
+            let mut refusal = Refusal::new(
+                Code::UnsupportedProtocol,
+                "a statement runs in the session that sent it; the gateway does not send it by itself",
+            );
+            refusal.next_step = "The agent sends the same statement, or the same transaction, again".into();
+            Err(refusal)
+        })
     }
 }

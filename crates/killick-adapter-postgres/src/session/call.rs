@@ -13,9 +13,6 @@ use zeroize::Zeroizing;
 /// The version of the canonical form.
 pub(crate) const CANONICAL_VERSION: u32 = 1;
 
-/// The recovery point of the adapter: before-images, durable before COMMIT.
-pub(crate) const POINT: &str = "before-images";
-
 /// Objects that one call names by itself; beyond, the database stands for all of them.
 const OBJECTS_NAMED_MAX: usize = 100;
 
@@ -116,6 +113,11 @@ pub(crate) fn digest(
     CallDigest::of(&framed)
 }
 
+/// Returns a short mark of bytes, so that two calls with other arguments are two calls.
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    CallDigest::of(&[bytes]).to_string()
+}
+
 /// Returns the database as an object.
 pub(crate) fn database_ref(upstream: &UpstreamName) -> ObjectRef {
     ObjectRef {
@@ -142,8 +144,7 @@ pub(crate) fn object_ref(upstream: &UpstreamName, object: &SqlObject) -> ObjectR
 }
 
 /// Returns the parts of a statement: one for each kind of deed and effect, with all objects that it is done to.
-/// `kept` says whether before-images can be taken of what is destroyed.
-pub(crate) fn parts(upstream: &UpstreamName, touches: &[Touch], kept: bool) -> Vec<Part> {
+pub(crate) fn parts(upstream: &UpstreamName, touches: &[Touch]) -> Vec<Part> {
     let named: usize = touches.len();
     let mut parts: Vec<Part> = Vec::new();
     for touch in touches {
@@ -164,24 +165,20 @@ pub(crate) fn parts(upstream: &UpstreamName, touches: &[Touch], kept: bool) -> V
                     part.objects.push(object);
                 }
             }
-            None => parts.push(part(operation, touch, object, kept)),
+            None => parts.push(part(operation, touch, object)),
         }
     }
     parts
 }
 
-fn part(operation: String, touch: &Touch, object: ObjectRef, kept: bool) -> Part {
-    let destroys = touch.effect.word() == killick_model::EffectWord::Destroy;
+fn part(operation: String, touch: &Touch, object: ObjectRef) -> Part {
     Part {
         operation,
         effect: touch.effect,
         irreversible: touch.irreversible,
         backups: BackupsFate::Survive,
         objects: vec![object],
-        recovery: Recovery {
-            defer_millis: None,
-            point: (kept && destroys).then(|| POINT.to_owned()),
-        },
+        recovery: Recovery::default(),
         why: touch.why.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! The loop: what the agent says, one message after the other, until it leaves or is cut off.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes};
@@ -11,7 +11,7 @@ use killick_sql::judge::SessionState;
 
 use super::adapter::PostgresAdapter;
 use super::client::{Client, ClientError};
-use super::extended::{Portal, Prepared};
+use super::extended::{Expected, Portal, Prepared};
 use super::refusal;
 use super::server::{Piece, Server, ServerError};
 use super::transaction::{Place, Work};
@@ -54,13 +54,15 @@ pub(crate) struct Session {
     pub(crate) live: Arc<LiveSession>,
     pub(crate) database: Arc<Database>,
     /// The login's own right to the stream; transaction control other than COMMIT goes under it.
-    pub(crate) departure: Departure,
+    pub(crate) departure: Arc<Departure>,
     pub(crate) client: Client,
     pub(crate) server: Server,
     pub(crate) known: Known,
     pub(crate) state: SessionState,
-    /// Settings of the session that change what names and texts mean.
-    pub(crate) settings: BTreeMap<String, String>,
+    /// Whether reads are guarded inside of the agent's transaction, in the extended protocol.
+    pub(crate) guarded: bool,
+    /// Whether the agent set something that the gateway sets anew when the session's settings go back.
+    pub(crate) expected: VecDeque<Expected>,
     pub(crate) place: Place,
     pub(crate) work: Work,
     pub(crate) statements: HashMap<String, Arc<Prepared>>,
@@ -93,24 +95,122 @@ impl Session {
         };
         match message {
             Message::Query { sql } => {
-                self.known.refresh(&self.adapter, &self.database);
-                self.simple(sql).await
+                self.look_again().await?;
+                self.simple(&sql).await
             }
             Message::Terminate => Err(End::Left),
-            Message::FunctionCall { oid, .. } => self.function_call(oid, &frame.bytes()).await,
+            Message::FunctionCall { oid, arguments } => {
+                self.function_call(oid, arguments, &frame.bytes()).await
+            }
             // Left over from a COPY that the server ended.
-            Message::CopyData { .. } | Message::CopyDone | Message::CopyFail { .. } => Ok(()),
-            Message::Password { .. } => {
+            Message::CopyData | Message::CopyDone | Message::CopyFail => Ok(()),
+            Message::Password => {
                 Err(End::Nonsense("a password where none was asked for".into()))
             }
             Message::Parse { .. }
-            | Message::Bind { .. }
+            | Message::Bind(_)
             | Message::Describe { .. }
             | Message::Execute { .. }
             | Message::Close { .. }
             | Message::Sync
             | Message::Flush => self.extended(message).await,
         }
+    }
+
+    /// Looks whether what is known of the database still holds, when it is time.
+    pub(crate) async fn look_again(&mut self) -> Result<(), End> {
+        let now = self.adapter.gate.now();
+        if self.place == Place::Failed || !self.known.is_due(now) {
+            return Ok(());
+        }
+        let shared = self.place == Place::Idle;
+        self.known
+            .renew(
+                &self.adapter.catalogues,
+                &self.database.name,
+                &mut self.server,
+                &self.departure,
+                now,
+                shared,
+            )
+            .await?;
+        self.state.uncertain = false;
+        Ok(())
+    }
+
+    /// Returns what an approval is bound to beside the statements: what names mean, and as whom they run.
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
+        let catalogue = self.known.catalogue();
+        BTreeMap::from([
+            ("role".to_owned(), catalogue.role.clone()),
+            ("search_path".to_owned(), catalogue.search_path.join(",")),
+        ])
+    }
+
+    /// Takes in that settings of the session changed: names may mean something else from here on, and the gateway's
+    /// own settings are set anew where they may have gone.
+    pub(crate) async fn settings_changed(&mut self, settings: &[String]) -> Result<(), End> {
+        self.known.stale = true;
+        if settings.is_empty() {
+            for sql in super::connect::own_settings(&self.database) {
+                self.server.own(&self.departure, &sql).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that a table was made in the open transaction.
+    pub(crate) fn note_made(&mut self, name: &str) {
+        let catalogue = self.known.catalogue();
+        let name = match (name.contains('.'), catalogue.search_path.first()) {
+            (false, Some(schema)) => format!("{schema}.{name}"),
+            (true, _) | (false, None) => name.to_owned(),
+        };
+        self.work.made.insert(name);
+    }
+
+    /// Carries a function called by its number: judged as the same call in SQL.
+    async fn function_call(&mut self, oid: u32, arguments: usize, frame: &Bytes) -> Result<(), End> {
+        self.look_again().await?;
+        let catalogue = self.known.catalogue();
+        let Some(function) = catalogue.functions.get(&oid) else {
+            let refused =
+                self.refuse(Code::Unrecognized, format!("function {oid} is not in the catalogue")).await;
+            self.say_refused(&refused).await?;
+            return self.say_ready().await;
+        };
+        let quote = |name: &str| name.replace('"', "\"\"");
+        let nulls = vec!["NULL"; arguments].join(", ");
+        let text = format!(
+            "SELECT \"{}\".\"{}\"({nulls}) /* by its number, {} */",
+            quote(&function.schema),
+            quote(&function.name),
+            super::call::hex_digest(frame),
+        );
+        let Some(unit) = self.unit_of(&text) else {
+            return Err(End::Nonsense("a function whose name cannot be written".into()));
+        };
+        match self.permit(&unit).await {
+            Err(refused) => self.say_refused(&refused).await?,
+            Ok(leave) => {
+                if !unit.is_read() {
+                    self.open_transaction().await?;
+                }
+                self.server.output().extend_from_slice(frame);
+                self.server.send(&leave.departure).await?;
+                let ran = self.relay().await?;
+                if unit.is_read() {
+                    self.follow(ran.status);
+                    super::unit::Settle::answered(leave.in_flight, ran.tag.is_none());
+                } else {
+                    self.settle_held(&unit, leave, ran).await?;
+                }
+            }
+        }
+        if self.place == Place::Ours {
+            self.end_ours().await?;
+        }
+        self.say_ready().await
     }
 
     /// Waits for the agent's next message, passing on what the server says unasked.
@@ -223,6 +323,7 @@ impl Session {
 
     /// Forgets the transaction that has ended.
     pub(crate) fn transaction_over(&mut self) {
+        self.guarded = false;
         self.place = Place::Idle;
         self.work = Work::default();
         self.portals.clear();
@@ -231,10 +332,8 @@ impl Session {
     /// Opens the gateway's own transaction, unless one is open.
     pub(crate) async fn open_transaction(&mut self) -> Result<(), End> {
         if self.place == Place::Idle {
-            match self.server.own(&self.departure, "BEGIN READ WRITE").await {
-                Ok(_) => self.place = Place::Ours,
-                Err(error) => return Err(error.into()),
-            }
+            self.server.own(&self.departure, "BEGIN READ WRITE").await?;
+            self.place = Place::Ours;
         }
         Ok(())
     }

@@ -1,17 +1,15 @@
 //! The simple protocol: a text of statements, each through the gate, one answer each.
 
-use std::sync::Arc;
-
 use killick_gate::Departure;
-use killick_model::{Code, Refusal};
-use killick_sql::judged::{Judged, Kind, Wrapping};
+use killick_model::Code;
+use killick_sql::judged::{Group, Kind, Wrapping};
 use killick_sql::script::{self, Script};
 
 use super::call::Said;
 use super::engine::{End, Session};
 use super::server::Piece;
 use super::transaction::Place;
-use super::unit::{Keep, Leave, Settle as _, Unit, is_control};
+use super::unit::{Leave, Settle as _, Unit, is_control};
 use crate::wire::{backend, frontend};
 
 /// What became of one statement at the server.
@@ -28,21 +26,30 @@ impl Session {
         // A simple query ends the extended protocol's unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");
-        let script = match script::parse(text) {
-            Ok(script) => script,
+        let (texts, reads) = match script::parse(text) {
+            Ok(script) => {
+                let texts: Vec<String> =
+                    (0..script.len()).map(|at| script.text_of(at).to_owned()).collect();
+                (texts, self.all_plain_reads(&script, text))
+            }
             Err(error) => {
                 self.say_unreadable(&error).await?;
                 return self.say_ready().await;
             }
         };
-        if script.is_empty() {
+        if texts.is_empty() {
             return self.send_as_it_is(text).await;
         }
-        if let Some(units) = self.all_plain_reads(&script, text) {
+        if let Some(units) = reads {
             return self.read_all(text, units).await;
         }
-        for at in 0..script.len() {
-            if !self.one(&script, at).await? {
+        for statement in texts {
+            // Judged when its turn comes: the ones before it may have changed what its names mean.
+            if self.known.stale {
+                self.look_again().await?;
+            }
+            let Some(unit) = self.unit_of(&statement) else { continue };
+            if !self.one(&unit).await? {
                 break;
             }
         }
@@ -66,7 +73,7 @@ impl Session {
     async fn send_as_it_is(&mut self, text: &str) -> Result<(), End> {
         frontend::encode_query(self.server.output(), text);
         self.server.send(&self.departure).await?;
-        self.relay(None).await?;
+        self.relay().await?;
         self.say_ready().await
     }
 
@@ -93,7 +100,8 @@ impl Session {
             let said = if script.len() == 1 { text } else { script.text_of(at) };
             let unit = Unit { said: simple_said(said), judged };
             let guarded = self.place != Place::Idle && !unit.judged.plainly_read;
-            if !plain || !unit.is_read() || guarded || unit.judged.wrapping != Wrapping::Fits {
+            let locks = self.place == Place::Idle && unit.judged.locks;
+            if !plain || locks || !unit.is_read() || guarded || unit.judged.wrapping != Wrapping::Fits {
                 return None;
             }
             units.push(unit);
@@ -116,7 +124,7 @@ impl Session {
         if let Some(leave) = leaves.first() {
             self.server.send(&leave.departure).await?;
         }
-        let ran = self.relay(None).await?;
+        let ran = self.relay().await?;
         self.follow(ran.status);
         for leave in leaves {
             leave.in_flight.answered(ran.tag.is_none());
@@ -124,22 +132,19 @@ impl Session {
         self.say_ready().await
     }
 
-    /// Carries one statement of a script; returns whether the next one may follow.
-    async fn one(&mut self, script: &Script, at: usize) -> Result<bool, End> {
-        let text = script.text_of(at);
-        let judged = self.judge(script, at, None);
-        let unit = Unit { said: simple_said(text), judged };
+    /// Carries one statement; returns whether the next one may follow.
+    async fn one(&mut self, unit: &Unit) -> Result<bool, End> {
         if is_control(&unit.judged.kind) {
-            return self.control(&unit).await;
+            return self.control(unit).await;
         }
         if self.place == Place::Failed {
             // The server says it in its own words.
-            frontend::encode_query(self.server.output(), text);
+            frontend::encode_query(self.server.output(), &unit.said.text);
             self.server.send(&self.departure).await?;
-            let ran = self.relay(None).await?;
+            let ran = self.relay().await?;
             return Ok(ran.tag.is_some());
         }
-        self.carry(&unit).await
+        self.carry(unit).await
     }
 
     /// Carries a statement that is not transaction control, in the place that fits it.
@@ -157,6 +162,10 @@ impl Session {
             }
         };
         if unit.is_read() {
+            if unit.judged.locks {
+                // Locking rows counts as writing to the server.
+                self.open_transaction().await?;
+            }
             return self.carry_read(unit, leave).await;
         }
         match unit.judged.wrapping {
@@ -183,14 +192,14 @@ impl Session {
     }
 
     async fn carry_read(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
-        let guarded = self.place != Place::Idle && !unit.judged.plainly_read;
+        let guarded = self.place != Place::Idle && !unit.judged.plainly_read && !unit.judged.locks;
         let declares = matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. });
         if guarded && !declares {
             self.guard(&leave.departure).await?;
         }
         frontend::encode_query(self.server.output(), &unit.said.text);
         self.server.send(&leave.departure).await?;
-        let ran = self.relay(None).await?;
+        let ran = self.relay().await?;
         self.follow(ran.status);
         if guarded && !declares {
             self.unguard(&leave.departure, ran.tag.is_some()).await?;
@@ -220,31 +229,10 @@ impl Session {
     }
 
     /// Carries a statement whose effect is held until COMMIT.
-    async fn carry_held(&mut self, unit: &Unit, mut leave: Leave) -> Result<bool, End> {
-        let ran = match leave.keep.take() {
-            None => {
-                self.note_uncovered(unit);
-                frontend::encode_query(self.server.output(), &unit.said.text);
-                self.server.send(&leave.departure).await?;
-                self.relay(None).await?
-            }
-            Some(Keep::Rows(plan)) => match self.before(&leave.departure, &plan, unit).await? {
-                Ok(()) => {
-                    frontend::encode_query(self.server.output(), &plan.sql);
-                    self.server.send(&leave.departure).await?;
-                    self.relay(Some(&plan)).await?
-                }
-                Err(why) => return self.cannot_keep(leave, &why).await,
-            },
-            Some(Keep::Copies(copies)) => match self.copy(&leave.departure, &copies, unit).await? {
-                Ok(()) => {
-                    frontend::encode_query(self.server.output(), &unit.said.text);
-                    self.server.send(&leave.departure).await?;
-                    self.relay(None).await?
-                }
-                Err(why) => return self.cannot_keep(leave, &why).await,
-            },
-        };
+    async fn carry_held(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
+        frontend::encode_query(self.server.output(), &unit.said.text);
+        self.server.send(&leave.departure).await?;
+        let ran = self.relay().await?;
         self.settle_held(unit, leave, ran).await
     }
 
@@ -268,19 +256,6 @@ impl Session {
         Ok(true)
     }
 
-    async fn cannot_keep(&mut self, leave: Leave, why: &str) -> Result<bool, End> {
-        let mut refused = Refusal::new(
-            Code::ObligationFailed,
-            format!("what the statement destroys could not be kept: {why}"),
-        );
-        refused.not_done = "the statement was not run, or was rolled back".into();
-        let refused = leave.in_flight.refuse(refused);
-        let nothing = serde_json::Value::Null;
-        let refused = self.adapter.gate.refuse(Some(&self.live), None, refused, nothing).await;
-        self.say_refused(&refused).await?;
-        Ok(false)
-    }
-
     /// Carries a statement that no transaction can hold; it was judged as lasting.
     async fn carry_alone(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
         let default = |on: bool| {
@@ -289,11 +264,11 @@ impl Session {
         self.server.own(&leave.departure, &default(false)).await?;
         frontend::encode_query(self.server.output(), &unit.said.text);
         self.server.send(&leave.departure).await?;
-        let ran = self.relay(None).await?;
+        let ran = self.relay().await?;
         self.server.own(&leave.departure, &default(true)).await?;
         leave.in_flight.answered(ran.tag.is_none());
         if ran.tag.is_some() {
-            self.known.invalidate(&self.adapter, &self.database).await;
+            self.known.stale = true;
             self.done(unit).await?;
         }
         Ok(ran.tag.is_some())
@@ -310,34 +285,37 @@ impl Session {
 
     /// Takes in what a statement changed about the session, once the server has confirmed it.
     pub(crate) async fn done(&mut self, unit: &Unit) -> Result<(), End> {
-        self.state.apply(&unit.judged);
+        self.take_in(unit);
         if let Kind::Session { settings } = &unit.judged.kind {
             self.settings_changed(settings).await?;
-        }
-        if let Kind::Deallocate { name: None } = &unit.judged.kind {
-            self.statements.clear();
         }
         Ok(())
     }
 
+    /// Takes in what a confirmed statement made, prepared, or set.
+    pub(crate) fn take_in(&mut self, unit: &Unit) {
+        for touch in unit.judged.touches.iter().filter(|it| it.group == Group::Create) {
+            if touch.object.oid.is_none() && self.place != Place::Idle {
+                self.note_made(&touch.object.name);
+            }
+        }
+        self.state.apply(&unit.judged);
+        if let Kind::Session { .. } = &unit.judged.kind {
+            self.known.stale = true;
+        }
+        if let Kind::Deallocate { name: None } = &unit.judged.kind {
+            self.statements.clear();
+        }
+    }
+
     /// Passes the server's answer on, up to ReadyForQuery, which stays here.
-    pub(crate) async fn relay(
-        &mut self,
-        keep: Option<&crate::capture::Plan>,
-    ) -> Result<Ran, End> {
+    pub(crate) async fn relay(&mut self) -> Result<Ran, End> {
         let mut ran = Ran { tag: None, status: b'I' };
         let mut failed = false;
         loop {
-            let piece = if let Some(plan) = keep {
-                match self.kept_piece(plan).await? {
-                    Some(piece) => piece,
-                    None => continue,
-                }
-            } else {
-                tokio::select! {
-                    piece = self.server.next() => piece?,
-                    gone = self.client.gone() => return Err(gone.into()),
-                }
+            let piece = tokio::select! {
+                piece = self.server.next() => piece?,
+                gone = self.client.gone() => return Err(gone.into()),
             };
             let (tag, bytes) = match piece {
                 Piece::Rows(bytes) => {
@@ -353,6 +331,11 @@ impl Session {
                         ran.tag = None;
                     }
                     return Ok(ran);
+                }
+                // A function called by its number answers without a tag.
+                b'V' => {
+                    ran.tag = Some(String::new());
+                    self.client.pass(&bytes).await?;
                 }
                 b'C' => {
                     ran.tag = backend::command_tag(&bytes).map(str::to_owned);
@@ -377,7 +360,7 @@ impl Session {
     }
 
     /// Passes the agent's COPY data on until it ends or the server has had enough.
-    async fn copy_in(&mut self) -> Result<(), End> {
+    pub(crate) async fn copy_in(&mut self) -> Result<(), End> {
         self.client.flush().await?;
         loop {
             let frame = tokio::select! {
@@ -411,12 +394,4 @@ impl Session {
 /// Returns a statement of the simple protocol as it was said.
 pub(crate) fn simple_said(text: &str) -> Said {
     Said { text: text.to_owned(), values: Vec::new(), formats: Vec::new(), types: Vec::new() }
-}
-
-/// Returns the inner judgement of something prepared, or the statement's own.
-pub(crate) fn inner(judged: &Arc<Judged>) -> &Arc<Judged> {
-    match &judged.kind {
-        Kind::Prepare { inner, .. } => inner,
-        _ => judged,
-    }
 }

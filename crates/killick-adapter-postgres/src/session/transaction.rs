@@ -1,9 +1,9 @@
 //! Where a connection stands between BEGIN and COMMIT, and what was done there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use killick_gate::CarriedYes;
-use killick_gate::ports::Receipt;
+use killick_gate::ports::{Damage, Receipt};
 use killick_sql::judged::Judged;
 
 use super::call::Said;
@@ -38,14 +38,12 @@ pub(crate) struct Work {
     pub(crate) hidden: bool,
     /// Whether constraints may wait for COMMIT.
     pub(crate) deferred: bool,
-    /// Before-images, where they are kept.
-    pub(crate) images: Option<Box<crate::capture::Images>>,
-    /// Whether everything that was destroyed is in the images.
-    pub(crate) uncovered: bool,
     /// Whole objects that were dropped or emptied.
     pub(crate) objects: u64,
-    /// Tables made in it: numbers are asked of the server at COMMIT.
-    pub(crate) created: bool,
+    /// Tables made in it, by qualified name.
+    pub(crate) made: HashSet<String>,
+    /// What it destroys, once it was counted.
+    pub(crate) damage: Damage,
     /// Whether definitions changed.
     pub(crate) ddl: bool,
 }

@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use killick_gate::ports::{BoxFuture, Damage};
 use killick_gate::{Asked, Hands, InFlight, LiveSession, PointTaken, Sending, Undecided, Verdict};
-use killick_model::{Code, Effect, EffectWord, ObjectFacts, Outcome, Refusal, RowsFact};
+use killick_model::{Effect, EffectWord, ObjectFacts, Outcome, Refusal, RowsFact};
 use killick_sql::judge::{self, BindValue};
 use killick_sql::judged::{Change, Group, Judged, Kind, Wrapping};
 use killick_sql::mask;
-use killick_sql::script::Script;
-use parking_lot::Mutex;
+use killick_sql::script::{self, Script};
 
 use super::adapter::ADAPTER_NAME;
-use super::call::{POINT, Said, SqlCall, parts};
+use super::call::{Said, SqlCall, parts};
 use super::engine::Session;
 use super::facts;
-use crate::capture;
 
 /// One statement, judged.
 #[derive(Clone)]
@@ -28,16 +26,6 @@ pub(crate) struct Unit {
 pub(crate) struct Leave {
     pub(crate) departure: killick_gate::Departure,
     pub(crate) in_flight: InFlight,
-    /// How its before-images are taken, when the permit hangs on them.
-    pub(crate) keep: Option<Keep>,
-}
-
-/// How what a statement destroys is kept.
-pub(crate) enum Keep {
-    /// The rows come out of the statement itself.
-    Rows(Box<capture::Plan>),
-    /// Whole tables or columns are copied before.
-    Copies(Vec<capture::CopyPlan>),
 }
 
 impl Unit {
@@ -68,36 +56,17 @@ pub(crate) trait Settle {
     fn answered(self, failed: bool);
 }
 
-/// Hands that promise to keep before-images; the engine takes them while the statement runs.
-pub(crate) struct Armed {
-    possible: bool,
-    asked: Mutex<bool>,
-}
-
-impl Armed {
-    pub(crate) fn new(possible: bool) -> Self {
-        Self { possible, asked: Mutex::new(false) }
-    }
-
-    fn was_asked(&self) -> bool {
-        *self.asked.lock()
-    }
-}
+/// Hands of this protocol. Nothing is kept of what a statement destroys, so that no permit can hang on it.
+pub(crate) struct Armed;
 
 impl Hands for Armed {
     fn take_point<'a>(
         &'a self,
         _live: &'a LiveSession,
-        point: &'a str,
+        _point: &'a str,
         _facts: &'a ObjectFacts,
     ) -> BoxFuture<'a, Result<PointTaken, String>> {
-        Box::pin(async move {
-            if !self.possible || point != POINT {
-                return Err("what the statement destroys cannot be kept".into());
-            }
-            *self.asked.lock() = true;
-            Ok(PointTaken { id: POINT.into(), locked: false })
-        })
+        Box::pin(async { Err("what the statement destroys is not kept".into()) })
     }
 }
 
@@ -113,25 +82,32 @@ impl Session {
         Arc::new(judge::judge(script, at, &catalogue, &self.state, values))
     }
 
+    /// Judges the first statement of a text of the simple protocol; `None` when there is none.
+    pub(crate) fn unit_of(&self, text: &str) -> Option<Unit> {
+        let script = script::parse(text).ok().filter(|it| !it.is_empty())?;
+        Some(Unit { said: super::simple::simple_said(text), judged: self.judge(&script, 0, None) })
+    }
+
     /// Asks the gate about a statement and writes it on the record.
     ///
     /// # Errors
     /// The refusal, which is on the record.
     pub(crate) async fn permit(&mut self, unit: &Unit) -> Result<Leave, Refusal> {
-        let keep = self.way_to_keep(unit);
         let estimate = self.estimate(unit).await;
         let upstream = self.database.name.clone();
         let call = SqlCall::new(
             upstream.clone(),
-            parts(&upstream, &unit.judged.touches, keep.is_ok()),
+            parts(&upstream, &unit.judged.touches),
             mask::masked(&unit.said.text),
             vec![unit.said.clone()],
-            self.settings.clone(),
+            self.settings(),
         )?;
-        let armed = Armed::new(keep.is_ok());
+        let armed = Armed;
+        let live = Arc::clone(&self.live);
+        let facts = self.facts_of(unit, &call, estimate).await;
         let asked = Asked {
-            live: &self.live,
-            facts: self.facts_of(unit, &call, estimate).await,
+            live: &live,
+            facts,
             adapter: ADAPTER_NAME,
             hands: &armed,
             due: None,
@@ -156,34 +132,11 @@ impl Session {
             self.work.carried.extend(carried);
             self.work.receipt = Some(receipt);
         }
-        let keep = if armed.was_asked() { keep.ok() } else { None };
-        Ok(Leave { departure, in_flight, keep })
-    }
-
-    /// Returns how what a statement destroys can be kept, or why not.
-    fn way_to_keep(&self, unit: &Unit) -> Result<Keep, String> {
-        let destroys = |group: Group| {
-            unit.judged
-                .touches
-                .iter()
-                .any(|it| it.group == group && it.effect.word() == EffectWord::Destroy)
-        };
-        if unit.effect().word() != EffectWord::Destroy || !unit.is_held() {
-            return Err("nothing is destroyed".into());
-        }
-        let catalogue = self.known.catalogue();
-        if destroys(Group::Drop) || destroys(Group::Truncate) || destroys(Group::Alter) {
-            return capture::copy_first(&unit.said.text, &unit.judged, &catalogue)
-                .map(Keep::Copies)
-                .map_err(|why| why.to_string());
-        }
-        capture::plan(&unit.said.text, &unit.judged, &catalogue, self.server.version)
-            .map(|plan| Keep::Rows(Box::new(plan)))
-            .map_err(|why| why.to_string())
+        Ok(Leave { departure, in_flight })
     }
 
     async fn facts_of(
-        &self,
+        &mut self,
         unit: &Unit,
         call: &SqlCall,
         estimate: Option<u64>,
@@ -302,11 +255,6 @@ pub(crate) fn is_control(kind: &Kind) -> bool {
         | Kind::CopyOut
         | Kind::Session { .. } => false,
     }
-}
-
-/// Returns a refusal for something that the engine cannot carry.
-pub(crate) fn cannot(what: &str) -> Refusal {
-    Refusal::new(Code::UnsupportedProtocol, what)
 }
 
 #[cfg(test)]

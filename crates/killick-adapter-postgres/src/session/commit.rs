@@ -1,0 +1,303 @@
+//! The gate at the end of a transaction: COMMIT is a call of its own, with the rows that the server counted.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use killick_gate::ports::Damage;
+use killick_gate::{Asked, Ending, InFlight, Sending, Undecided, Verdict};
+use killick_model::{
+    BackupsFate, Code, Effect, EffectWord, ObjectFacts, ObjectRef, Part, Recovery, Refusal, RowsFact,
+};
+use killick_sql::judged::{Group, SqlObject};
+use killick_sql::mask;
+
+use super::adapter::ADAPTER_NAME;
+use super::call::{SqlCall, database_ref, object_ref};
+use super::engine::{End, Session};
+use super::facts;
+use super::server::ServerError;
+use super::transaction::Deed;
+use super::unit::Armed;
+
+/// Tables that one COMMIT names by itself.
+const TABLES_MAX: usize = 40;
+/// The most bytes of all statements that are shown of a transaction.
+const EXCERPT_BYTES_MAX: usize = 4_000;
+
+/// What the server counted since the transaction began: it sees cascades and what triggers did.
+const COUNTERS: &str = "SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, current_setting('track_counts') \
+    FROM pg_catalog.pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND relid >= 16384";
+
+/// Why a transaction is not committed.
+pub(crate) enum NoCommit {
+    /// The session is over.
+    End(End),
+    /// The gate refused.
+    Refused(Box<Refusal>),
+    /// The server refused what had waited for COMMIT; its own words.
+    Server(Bytes),
+}
+
+impl From<ServerError> for NoCommit {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Refused { frame, .. } => Self::Server(frame),
+            other => Self::End(other.into()),
+        }
+    }
+}
+
+/// Rows of one table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rows {
+    inserted: u64,
+    updated: u64,
+    deleted: u64,
+}
+
+impl Session {
+    /// Asks whether the transaction may be committed. Nothing waits: a refusal rolls it back.
+    pub(crate) async fn commit_gate(&mut self) -> Result<InFlight, NoCommit> {
+        if self.work.deferred || self.work.hidden {
+            // Work can happen inside of COMMIT: it happens here instead, and is counted.
+            self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
+        }
+        let counted = self.counted().await?;
+        let (call, found, damage) = self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
+        self.work.damage = damage;
+        let armed = Armed;
+        let carried = std::mem::take(&mut self.work.carried);
+        let live = std::sync::Arc::clone(&self.live);
+        let asked = Asked {
+            live: &live,
+            facts: found,
+            adapter: ADAPTER_NAME,
+            hands: &armed,
+            due: None,
+            session_in_production: facts::is_production(&self.live.principal.environment),
+            damage,
+            ending: Some(Ending { carried: &carried, point: None }),
+        };
+        let permitted = match self.adapter.gate.decide(asked, Undecided(call)).await {
+            Verdict::Permit(permitted) => permitted,
+            Verdict::Refuse(refusal) => {
+                let mut refusal = *refusal;
+                refusal.not_done = "the transaction was rolled back; nothing of it lasts".into();
+                return Err(NoCommit::Refused(Box::new(refusal)));
+            }
+        };
+        // What was said is durable before anything lasts; the entry of COMMIT itself is synced beside the server's.
+        if let Some(receipt) = self.work.receipt.clone() {
+            self.adapter.gate.durable(receipt).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
+        }
+        let tables: Vec<serde_json::Value> = counted
+            .iter()
+            .map(|(oid, rows)| {
+                serde_json::json!({
+                    "table": self.known.catalogue().name_of(*oid).unwrap_or_else(|| oid.to_string()),
+                    "inserted": rows.inserted, "updated": rows.updated, "deleted": rows.deleted,
+                })
+            })
+            .collect();
+        let sending = Sending {
+            held_at_commit: true,
+            details: Some(("tables", serde_json::Value::Array(tables))),
+            ..Sending::default()
+        };
+        let recorded = self
+            .adapter
+            .gate
+            .record(*permitted, sending)
+            .await
+            .map_err(|it| NoCommit::Refused(Box::new(it)))?;
+        let receipt = recorded.receipt();
+        // Its sync begins here, beside that of the server; both are awaited before the agent is told.
+        drop(self.adapter.gate.durable(receipt.clone()));
+        self.work.receipt = Some(receipt);
+        let (_, _, in_flight, _) = recorded.depart().map_err(|it| NoCommit::Refused(Box::new(it)))?;
+        Ok(in_flight)
+    }
+
+    /// Returns the rows by table: from the command tags where they say everything, else from the server's counters.
+    async fn counted(&mut self) -> Result<BTreeMap<u32, Rows>, NoCommit> {
+        let mut all: BTreeMap<u32, Rows> = BTreeMap::new();
+        for ((table, deed), rows) in &self.work.tags {
+            let of = all.entry(*table).or_default();
+            match deed {
+                Deed::Insert => of.inserted = *rows,
+                Deed::Update => of.updated = *rows,
+                Deed::Delete => of.deleted = *rows,
+            }
+        }
+        if !self.work.hidden {
+            return Ok(all);
+        }
+        for row in self.server.own(&self.departure, COUNTERS).await? {
+            let number = |at: usize| {
+                row.get(at).cloned().flatten().and_then(|raw| raw.parse::<u64>().ok()).unwrap_or(0)
+            };
+            let Ok(table) = u32::try_from(number(0)) else { continue };
+            let of = all.entry(table).or_default();
+            of.inserted = of.inserted.max(number(1));
+            of.updated = of.updated.max(number(2));
+            of.deleted = of.deleted.max(number(3));
+        }
+        Ok(all)
+    }
+
+    /// Builds the call that COMMIT is, its facts, and the damage that it would do.
+    async fn ending(
+        &mut self,
+        counted: &BTreeMap<u32, Rows>,
+    ) -> Result<(SqlCall, Vec<ObjectFacts>, Damage), Refusal> {
+        let upstream = self.database.name.clone();
+        let upstream = &upstream;
+        let catalogue = self.known.catalogue();
+        let mut parts = vec![whole(database_ref(upstream))];
+        let mut destroyed: Vec<(ObjectRef, u32, u64)> = Vec::new();
+        let mut damage = Damage { rows: 0, objects: self.work.objects };
+        for (oid, rows) in counted {
+            let name = catalogue.name_of(*oid).unwrap_or_else(|| format!("(number {oid})"));
+            let object = SqlObject { kind: "table".into(), name, oid: Some(*oid) };
+            let object = object_ref(upstream, &object);
+            let overwrites = self.overwrites(*oid);
+            let lost = rows.deleted.saturating_add(if overwrites { rows.updated } else { 0 });
+            parts.extend(parts_of(&object, *rows, overwrites));
+            if lost > 0 {
+                destroyed.push((object, *oid, lost));
+            }
+        }
+        if parts.len() > TABLES_MAX {
+            return Err(Refusal::new(Code::TooMany, "the transaction changes more tables than are judged at once"));
+        }
+        let call = SqlCall::new(
+            upstream.clone(),
+            parts,
+            self.excerpt(),
+            self.work.said.clone(),
+            self.settings(),
+        )?;
+        let mut found = facts::facts(&self.database, &catalogue, &call.action, &|object, relation| {
+            let (_, _, count) = destroyed.iter().find(|(it, _, _)| it == object)?;
+            Some(RowsFact {
+                count: *count,
+                measured: true,
+                of: relation.and_then(|it| it.rows_estimate),
+                held_at_commit: false,
+            })
+        });
+        for one in &mut found {
+            let Some((_, oid, lost)) = destroyed.iter().find(|(it, _, _)| *it == one.object) else {
+                continue;
+            };
+            one.extra.insert("rows".into(), vec![lost.to_string()]);
+            one.created_by_session = self.made_here(*oid).await;
+            if !one.created_by_session {
+                damage.rows = damage.rows.saturating_add(*lost);
+            }
+        }
+        Ok((call, found, damage))
+    }
+
+    /// Returns whether changed rows of a table count as lost: a statement was judged to overwrite any number of them,
+    /// or nobody foresaw that they change.
+    fn overwrites(&self, oid: u32) -> bool {
+        let mut foreseen = false;
+        for touch in self.work.judged.iter().flat_map(|judged| &judged.touches) {
+            if touch.object.oid == Some(oid) && matches!(touch.group, Group::Update | Group::Insert | Group::Merge) {
+                foreseen = true;
+                if touch.effect.word() == EffectWord::Destroy {
+                    return true;
+                }
+            }
+        }
+        !foreseen
+    }
+
+    fn excerpt(&self) -> String {
+        let mut all = String::new();
+        for said in &self.work.said {
+            if all.len() > EXCERPT_BYTES_MAX {
+                all.push_str("; …");
+                break;
+            }
+            if !all.is_empty() {
+                all.push_str("; ");
+            }
+            all.push_str(&mask::masked(&said.text));
+        }
+        all
+    }
+
+    /// Returns whether this very session made a table.
+    pub(crate) async fn made_here(&mut self, oid: u32) -> bool {
+        let name = self.known.catalogue().name_of(oid).unwrap_or_default();
+        if self.work.made.contains(&name) {
+            return true;
+        }
+        let object = made_ref(&self.database.name, oid);
+        self.adapter.gate.created_by(&self.live, &object).await
+    }
+
+    /// Books a committed transaction: the damage budget, and what the session made.
+    pub(crate) async fn book_commit(&mut self) {
+        if let Err(error) = self.adapter.gate.note_damage(&self.live, self.work.damage).await {
+            tracing::warn!(%error, "the damage of a transaction could not be booked");
+        }
+        let catalogue = self.known.catalogue();
+        let made = self.work.made.iter().filter_map(|name| {
+            let (schema, name) = name.split_once('.')?;
+            catalogue.relation_named(schema, name).map(|it| made_ref(&self.database.name, it.oid))
+        });
+        let made: Vec<ObjectRef> = made.collect();
+        self.adapter.gate.note_created(&self.live.principal.session, made).await;
+    }
+}
+
+/// Returns the name under which the gateway remembers a table that a session made: its number, since a name can be
+/// given anew.
+fn made_ref(upstream: &killick_model::UpstreamName, oid: u32) -> ObjectRef {
+    ObjectRef {
+        upstream: upstream.clone(),
+        kind: "relation-number".into(),
+        id: oid.to_string(),
+        within: None,
+    }
+}
+
+fn whole(object: ObjectRef) -> Part {
+    part(Group::Commit, Effect::WRITE, false, object, "what the transaction did becomes lasting")
+}
+
+fn parts_of(object: &ObjectRef, rows: Rows, overwrites: bool) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if rows.deleted > 0 {
+        let why = "rows are removed, as the server counted";
+        parts.push(part(Group::Delete, Effect::DESTROY, true, object.clone(), why));
+    }
+    if rows.updated > 0 {
+        let (effect, why) = if overwrites {
+            (Effect::DESTROY, "rows are overwritten, as the server counted")
+        } else {
+            (Effect::WRITE, "rows are changed, as the server counted")
+        };
+        parts.push(part(Group::Update, effect, true, object.clone(), why));
+    }
+    if rows.inserted > 0 {
+        let why = "rows are added, as the server counted";
+        parts.push(part(Group::Insert, Effect::WRITE, false, object.clone(), why));
+    }
+    parts
+}
+
+fn part(group: Group, effect: Effect, irreversible: bool, object: ObjectRef, why: &str) -> Part {
+    Part {
+        operation: format!("postgres.{}", group.as_str()),
+        effect,
+        irreversible,
+        backups: BackupsFate::Survive,
+        objects: vec![object],
+        recovery: Recovery::default(),
+        why: why.into(),
+    }
+}

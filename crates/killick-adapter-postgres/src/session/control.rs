@@ -1,0 +1,196 @@
+//! Transaction control: the agent asks for it, the gateway owns it.
+
+use std::sync::Arc;
+
+use killick_gate::InFlight;
+use killick_sql::judged::{Group, Judged, Kind};
+
+use super::engine::{End, Session};
+use super::transaction::{Deed, Place};
+use super::unit::{Settle as _, Unit, rows_in_tag, tag_says_all};
+use crate::wire::frontend;
+
+/// Returns BEGIN as the gateway sends it: a transaction that may write, unless the agent wants one that may not.
+/// The session's own default is read-only.
+pub(crate) fn begin_text(text: &str, read_only: Option<bool>) -> String {
+    match read_only {
+        Some(_) => text.to_owned(),
+        // Behind a newline, since the text may end in a comment.
+        None => format!("{text}\n READ WRITE"),
+    }
+}
+
+impl Session {
+    /// Carries transaction control of the simple protocol; returns whether the next statement may follow.
+    pub(crate) async fn control(&mut self, unit: &Unit) -> Result<bool, End> {
+        let text = &unit.said.text;
+        let sent = match &unit.judged.kind {
+            Kind::Begin { read_only } => {
+                // BEGIN inside of an implicit transaction makes it the agent's own.
+                if self.place == Place::Ours {
+                    self.place = Place::Agents;
+                }
+                begin_text(text, *read_only)
+            }
+            Kind::Commit { .. } => {
+                let Some(in_flight) = self.before_commit().await? else { return Ok(false) };
+                frontend::encode_query(self.server.output(), text);
+                self.server.send(&self.departure).await?;
+                let ran = self.relay().await?;
+                self.after_commit(in_flight, ran.tag.as_deref() == Some("COMMIT")).await?;
+                self.follow(ran.status);
+                self.after_chain(ran.status);
+                return Ok(ran.tag.is_some());
+            }
+            _ => text.clone(),
+        };
+        frontend::encode_query(self.server.output(), &sent);
+        self.server.send(&self.departure).await?;
+        let ran = self.relay().await?;
+        if ran.tag.is_some() {
+            self.controlled(&unit.judged.kind);
+        }
+        self.follow(ran.status);
+        self.after_chain(ran.status);
+        Ok(ran.tag.is_some())
+    }
+
+    /// Takes in what transaction control did, once the server said so.
+    pub(crate) fn controlled(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Begin { .. } => {
+                if self.place == Place::Idle {
+                    self.place = Place::Agents;
+                }
+            }
+            // What was done since the savepoint is undone; it stays on the books, which can only be harsher.
+            Kind::RollbackTo { .. } if self.place == Place::Failed => self.place = Place::Agents,
+            Kind::Commit { .. } | Kind::Rollback { .. } => {
+                self.known.stale |= self.work.ddl;
+                self.transaction_over();
+            }
+            _ => {}
+        }
+    }
+
+    /// After AND CHAIN the server is in the next transaction at once.
+    pub(crate) fn after_chain(&mut self, status: u8) {
+        if status == b'T' && self.place == Place::Idle {
+            self.place = Place::Agents;
+        }
+    }
+
+    /// Asks the gate before COMMIT. `None` means refused: the agent was told, the transaction is rolled back.
+    pub(crate) async fn before_commit(&mut self) -> Result<Option<Option<InFlight>>, End> {
+        if self.work.is_empty() || self.place == Place::Failed {
+            return Ok(Some(None));
+        }
+        match self.commit_gate().await {
+            Ok(in_flight) => Ok(Some(Some(in_flight))),
+            Err(super::commit::NoCommit::End(end)) => Err(end),
+            Err(super::commit::NoCommit::Refused(refused)) => {
+                self.roll_back().await?;
+                self.say_refused(&refused).await?;
+                Ok(None)
+            }
+            Err(super::commit::NoCommit::Server(frame)) => {
+                self.roll_back().await?;
+                self.client.pass(&frame).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Books a commit that the server has confirmed, or not.
+    pub(crate) async fn after_commit(
+        &mut self,
+        in_flight: Option<InFlight>,
+        committed: bool,
+    ) -> Result<(), End> {
+        let Some(in_flight) = in_flight else { return Ok(()) };
+        if let Some(receipt) = self.work.receipt.clone()
+            && self.adapter.gate.durable(receipt).await.is_err()
+        {
+            // It is committed and cannot be proven to be on disk: the agent is not told that it went well.
+            in_flight.settle(killick_model::Outcome::Unknown);
+            return Err(End::ServerGone);
+        }
+        in_flight.answered(!committed);
+        if committed {
+            self.book_commit().await;
+            self.known.stale |= self.work.ddl;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction that the gateway put around statements, at the end of a message or at Sync.
+    pub(crate) async fn end_ours(&mut self) -> Result<(), End> {
+        let Some(in_flight) = self.before_commit().await? else { return Ok(()) };
+        match self.server.own(&self.departure, "COMMIT").await {
+            Ok(_) => self.after_commit(in_flight, true).await?,
+            Err(super::server::ServerError::Refused { frame, .. }) => {
+                self.after_commit(in_flight, false).await?;
+                self.client.pass(&frame).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.transaction_over();
+        Ok(())
+    }
+
+    /// Books what a held statement did, by the server's command tag.
+    pub(crate) fn book(&mut self, unit: &Unit, tag: &str) {
+        let judged: &Arc<Judged> = &unit.judged;
+        if unit.is_read() {
+            return;
+        }
+        let catalogue = self.known.catalogue();
+        match &judged.change {
+            Some(change) if tag_says_all(change, &catalogue) && judged.touches.len() == 1 => {
+                let deed = match change.group {
+                    Group::Insert => Some(Deed::Insert),
+                    Group::Update => Some(Deed::Update),
+                    Group::Delete => Some(Deed::Delete),
+                    _ => None,
+                };
+                match deed {
+                    Some(deed) => self.work.count(change.table, deed, rows_in_tag(tag)),
+                    None => self.work.hidden = true,
+                }
+            }
+            Some(_) | None => self.work.hidden = true,
+        }
+        for touch in &judged.touches {
+            match touch.group {
+                Group::Create | Group::Alter | Group::Rename | Group::Code | Group::Protection
+                | Group::Privilege | Group::Role => self.work.ddl = true,
+                Group::Drop | Group::Truncate => {
+                    self.work.ddl = true;
+                    if touch.effect.word() == killick_model::EffectWord::Destroy {
+                        self.work.objects = self.work.objects.saturating_add(1);
+                    }
+                }
+                _ => {}
+            }
+            let relation = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid));
+            self.work.deferred |= relation.is_some_and(|it| it.deferrable);
+        }
+        self.known.stale |= self.work.ddl;
+        self.work.said.push(unit.said.clone());
+        self.work.judged.push(Arc::clone(judged));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_may_write_unless_the_agent_wants_one_that_may_not() {
+        assert_eq!(begin_text("BEGIN -- x", None), "BEGIN -- x\n READ WRITE");
+        assert_eq!(begin_text("BEGIN READ ONLY", Some(true)), "BEGIN READ ONLY");
+        for text in ["BEGIN", "START TRANSACTION", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN WORK -- c"] {
+            assert!(killick_sql::script::parse(&begin_text(text, None)).is_ok(), "{text}");
+        }
+    }
+}
