@@ -4,6 +4,7 @@
 //! logs in at the server. [`inspect`] reads the catalogue. [`session`] is the engine: every statement judged,
 //! wrapped, and committed through the gate. [`explain`] judges without a server to send to.
 
+pub mod address;
 pub mod explain;
 pub mod handshake;
 pub mod inspect;
@@ -15,5 +16,6 @@ pub use session::adapter::{ADAPTER_NAME, PostgresAdapter, PostgresParts};
 /// Every operation that policies may name, with the effects it may have.
 pub fn operations() -> impl Iterator<Item = (String, Vec<killick_model::EffectWord>)> {
     let own = killick_sql::judged::Group::ALL.into_iter().map(|group| group.as_str());
-    own.chain(["login"]).map(|word| (format!("postgres.{word}"), killick_model::EffectWord::ALL.to_vec()))
+    own.chain(["login"])
+        .map(|word| (format!("postgres.{word}"), killick_model::EffectWord::ALL.to_vec()))
 }

@@ -2,8 +2,9 @@
 
 use killick_gate::ports::{ApproverProof, BoxFuture};
 use killick_model::admin::Upstream;
+use killick_model::database::Database;
 use killick_model::explain::Explanation;
-use killick_model::{CallId, Principal};
+use killick_model::{CallId, Principal, SessionId};
 use killick_policy::ActionCatalogue;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -106,6 +107,17 @@ pub struct PackInfo {
 pub trait Reconfigure: Send + Sync {
     /// Takes in the declared upstreams.
     fn upstreams_changed(&self, upstreams: Vec<Upstream>);
+
+    /// Takes in the declared databases.
+    fn databases_changed(&self, databases: Vec<Database>);
+
+    /// Returns the address under which an agent reaches a database; it holds the session's token.
+    fn database_address(
+        &self,
+        session: &SessionId,
+        token: &str,
+        database: &Database,
+    ) -> Zeroizing<String>;
 
     /// Returns every operation that policies may name.
     fn action_catalogue(&self) -> ActionCatalogue;

@@ -84,6 +84,8 @@ pub fn of(command: &Command) -> Proof {
         | Command::GrantAdd { .. }
         | Command::BreakGlassOpen { .. }
         | Command::KeyRotate { .. }
+        | Command::DatabaseAdd(_)
+        | Command::DatabaseRemove { .. }
         | Command::PassphraseChange { .. } => Proof::Needed,
         Command::SessionOpen(ask) => {
             if ask.fence || could_be_production(&ask.environment) {
@@ -116,6 +118,7 @@ pub fn of(command: &Command) -> Proof {
         | Command::RecordFind { .. }
         | Command::PackList {}
         | Command::PackDrift { .. }
+        | Command::DatabaseList {}
         | Command::Explain { .. } => Proof::NotNeededReads,
     }
 }

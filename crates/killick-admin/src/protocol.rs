@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use killick_model::admin::{Agent, CredentialInfo, Session, Upstream};
+use killick_model::database::{Database, DatabaseTls};
 use killick_model::explain::Explanation;
 use killick_model::request::{AccessRequest, BreakGlass, Grant, Pending};
 use killick_model::{
@@ -83,6 +84,15 @@ pub enum Command {
     SessionClose {
         /// Which.
         session: SessionId,
+    },
+    /// Declares a database.
+    DatabaseAdd(Box<DatabaseAsk>),
+    /// Lists databases.
+    DatabaseList {},
+    /// Takes a database back, with its password.
+    DatabaseRemove {
+        /// Which.
+        name: UpstreamName,
     },
     /// Declares an upstream.
     UpstreamAdd(UpstreamAsk),
@@ -265,6 +275,34 @@ impl SessionAsk {
     pub const TTL_MILLIS_MIN: u64 = 1_000;
 }
 
+/// What a database is declared with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseAsk {
+    /// Its name.
+    pub name: UpstreamName,
+    /// The server's host.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// The database's name at the server.
+    pub database: String,
+    /// The user that the gateway logs in as.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
+    /// How the server is known.
+    pub tls: DatabaseTls,
+    /// Whether it may lie on loopback or in a private network.
+    pub private_address: bool,
+    /// Where it lives.
+    pub environment: EnvironmentName,
+    /// The role that sessions run as.
+    pub role: Option<String>,
+    /// Takes the place of one with the same name.
+    pub replace: bool,
+}
+
 /// What an upstream is declared with. Absent parts come from its pack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -371,6 +409,8 @@ pub enum Reply {
     SessionOpened(Box<SessionOpened>),
     /// Sessions.
     Sessions(Vec<Session>),
+    /// Databases.
+    Databases(Vec<Database>),
     /// Upstreams.
     Upstreams(Vec<Upstream>),
     /// Credentials without values.
@@ -465,6 +505,9 @@ pub struct SessionOpened {
     pub gateway: String,
     /// A file with the roots that clients must trust.
     pub ca_bundle: String,
+    /// Databases with the addresses under which the agent reaches them; each holds the session's token.
+    #[serde(default)]
+    pub databases: Vec<(UpstreamName, Secret)>,
 }
 
 /// One placeholder for a credential.

@@ -187,6 +187,15 @@ impl Reconfigure for FakeRest {
     fn upstreams_changed(&self, upstreams: Vec<Upstream>) {
         *self.upstreams.lock() = upstreams;
     }
+    fn databases_changed(&self, _: Vec<killick_model::database::Database>) {}
+    fn database_address(
+        &self,
+        session: &SessionId,
+        token: &str,
+        database: &killick_model::database::Database,
+    ) -> Zeroizing<String> {
+        Zeroizing::new(format!("{session}:{token}@{}", database.name))
+    }
     fn action_catalogue(&self) -> ActionCatalogue {
         ActionCatalogue::new()
     }

@@ -1,20 +1,24 @@
 //! The list of adapters: the one place in the binary that names protocols.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use killick_adapter_http::driver::{Assume, Explainer, HttpAdapter, HttpParts};
 use killick_adapter_http::pack::{self, Drift, Pack, PackSet, Problem};
+use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address};
 use killick_admin::ports::PackInfo;
 use killick_gate::adapter::Adapter;
 use killick_gate::ports::{Store as _, Streams, Vault};
 use killick_gate::{Gate, Pdp};
 use killick_model::admin::{Injection, Upstream};
+use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::{AgentName, EnvironmentName, Owner, Principal, Scope, SessionId, UnixMillis};
 use killick_policy::{ActionCatalogue, PolicySource};
 use killick_store::SqliteStore;
+use zeroize::Zeroizing;
 
 use crate::config::WithoutFence;
 use crate::daemon;
@@ -127,6 +131,11 @@ fn unknown_to_pack(drift: &Drift) -> String {
 #[must_use]
 pub(crate) fn catalogue(packs: &PackSet) -> ActionCatalogue {
     let mut catalogue = ActionCatalogue::new();
+    for (operation, effects) in killick_adapter_postgres::operations() {
+        if let Err(error) = catalogue.add(&operation, effects) {
+            tracing::warn!(%error, operation, "policies cannot name this operation");
+        }
+    }
     for pack in packs.iter() {
         for (operation, effects) in pack.catalogue() {
             if let Err(error) = catalogue.add(&operation, effects) {
@@ -184,10 +193,51 @@ pub(crate) fn build(
     })
 }
 
+/// The adapter that serves databases.
+pub(crate) type Databases = PostgresAdapter;
+
+/// Builds the adapter that serves databases. `host` is the name that its certificate is for.
+#[must_use]
+pub(crate) fn build_databases(
+    gate: &Arc<Gate>,
+    streams: &Arc<dyn Streams>,
+    vault: &Arc<dyn Vault>,
+    databases: Vec<Database>,
+    host: String,
+) -> Arc<Databases> {
+    PostgresAdapter::new(PostgresParts {
+        gate: Arc::clone(gate),
+        streams: Arc::clone(streams),
+        vault: Arc::clone(vault),
+        databases,
+        host,
+    })
+}
+
+/// Returns the address under which an agent reaches a database.
+#[must_use]
+pub(crate) fn database_address(
+    listens: SocketAddr,
+    session: &SessionId,
+    token: &str,
+    database: &Database,
+) -> Zeroizing<String> {
+    let gateway = listens.to_string();
+    address::for_agent(&gateway, listens.ip().is_loopback(), session, token, database)
+}
+
+/// Takes a database server's address apart.
+///
+/// # Errors
+/// Says what is wrong, without the address: it may hold a password.
+pub(crate) fn database_url(url: &str) -> Result<address::ServerAddress, String> {
+    address::parse(url)
+}
+
 /// Returns the adapters as those who revive parked calls see them.
 #[must_use]
-pub(crate) fn listed(http: &Arc<HttpAdapter>) -> Vec<Arc<dyn Adapter>> {
-    vec![Arc::clone(http) as Arc<dyn Adapter>]
+pub(crate) fn listed(http: &Arc<HttpAdapter>, databases: &Arc<Databases>) -> Vec<Arc<dyn Adapter>> {
+    vec![Arc::clone(http) as Arc<dyn Adapter>, Arc::clone(databases) as Arc<dyn Adapter>]
 }
 
 /// What an explanation assumes, since nothing is asked of a provider.

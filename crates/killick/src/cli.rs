@@ -11,8 +11,9 @@ use killick_model::{
 mod access;
 
 pub(crate) use access::{
-    AgentCommand, CredentialAddArgs, CredentialCommand, ScopeArgs, SessionCommand,
-    SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs, UpstreamCommand,
+    AgentCommand, CredentialAddArgs, CredentialCommand, DatabaseAddArgs, DatabaseCommand,
+    ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
+    UpstreamCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -65,6 +66,9 @@ pub(crate) enum Command {
     /// Sessions: one agent, one task, one environment, one lifetime
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Databases: reached through the gateway, whose statements are judged
+    #[command(subcommand)]
+    Database(DatabaseCommand),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),

@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) node: String,
     /// Where agents reach the gateway.
     pub(crate) gateway: Gateway,
+    /// Where agents reach databases.
+    pub(crate) databases: Databases,
     /// What holds for production.
     pub(crate) production: Production,
     /// How calls are made survivable.
@@ -49,6 +51,7 @@ impl Default for Config {
             tenant: "default".into(),
             node: "node-1".into(),
             gateway: Gateway::default(),
+            databases: Databases::default(),
             production: Production::default(),
             recovery: Recovery::default(),
             record: Record::default(),
@@ -70,6 +73,27 @@ pub(crate) struct Gateway {
 impl Default for Gateway {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)), extra_roots: Vec::new() }
+    }
+}
+
+/// `[databases]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Databases {
+    /// Address and port; two ports above the gateway's own unless it is said.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Returns where agents reach databases.
+    pub(crate) fn databases_listen(&self) -> SocketAddr {
+        self.databases.listen.unwrap_or_else(|| {
+            let port = match self.gateway.listen.port() {
+                0 => 0,
+                port => port.checked_add(2).unwrap_or(0),
+            };
+            SocketAddr::new(self.gateway.listen.ip(), port)
+        })
     }
 }
 

@@ -121,9 +121,16 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let pdp = load_policies(store.as_ref(), &packs)?;
     let journal = open_journal(home, config, &keys, &clock)?;
     let door = listen_tcp(config.gateway.listen).await.context("the gateway cannot listen")?;
+    let databases_at = config.databases_listen();
+    let database_door =
+        listen_tcp(databases_at).await.context("the gateway cannot listen for databases")?;
     let admin = listen_admin(&home.socket()).await.context("the admin socket cannot be opened")?;
-    let net = Net::new(keys.ca, net_options(config, door.address())?, Arc::clone(&clock))
-        .context("the network cannot be set up")?;
+    let net = Net::new(
+        keys.ca,
+        net_options(config, vec![door.address(), database_door.address()])?,
+        Arc::clone(&clock),
+    )
+    .context("the network cannot be set up")?;
     let gate = Arc::new(Gate::open(GateParts {
         record: Arc::new(journal.clone()) as Arc<dyn Record>,
         store: Arc::clone(&store) as Arc<dyn Store>,
@@ -138,7 +145,15 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let vault: Arc<dyn Vault> = Arc::new(SealedVault::of(&store));
     let streams: Arc<dyn Streams> = Arc::new(net);
     let http = adapters::build(&gate, &streams, &vault, packs, store.upstreams()?);
-    let deferrals = Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http)));
+    let databases = adapters::build_databases(
+        &gate,
+        &streams,
+        &vault,
+        store.databases()?,
+        database_door.address().ip().to_string(),
+    );
+    let deferrals =
+        Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http, &databases)));
     note_start(&gate, config, door.address()).await?;
     let interrupted = deferrals.settle_interrupted().await?;
     if interrupted > 0 {
@@ -150,7 +165,12 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         vault: Arc::clone(&vault),
         proof: Arc::new(Passphrase::of(&store, Arc::clone(&clock))),
         record: Arc::new(RecordReader::new(journal.clone(), home.clone())),
-        rest: Arc::new(Rest::new(Arc::clone(&http), Arc::clone(&gate))),
+        rest: Arc::new(Rest::new(
+            Arc::clone(&http),
+            Arc::clone(&databases),
+            database_door.address(),
+            Arc::clone(&gate),
+        )),
         gateway: format!("http://{}", door.address()),
         ca_bundle: home.ca_bundle().display().to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -164,6 +184,11 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         until(stopped.clone()),
         DRAIN,
     ));
+    let serving_databases = tokio::spawn(database_door.serve(
+        move |stream, peer| Arc::clone(&databases).serve(stream, peer),
+        until(stopped.clone()),
+        DRAIN,
+    ));
     let options_of_admin = ServeOptions { own_uid: uid, admin_uids: config.admin.uids.clone() };
     let serving_people =
         tokio::spawn(killick_admin::serve(admin, administration, options_of_admin, until(stopped)));
@@ -173,6 +198,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     stopping.send_replace(true);
     clockwork.abort();
     let _ = serving_agents.await;
+    let _ = serving_databases.await;
     let _ = serving_people.await;
     if let Err(error) = gate.note(Draft::new(Kind::Stop)).await {
         tracing::warn!(%error, "the stop could not be recorded");
@@ -207,14 +233,14 @@ pub(crate) fn load_policies(
     })
 }
 
-fn net_options(config: &Config, own: SocketAddr) -> anyhow::Result<NetOptions> {
+fn net_options(config: &Config, own: Vec<SocketAddr>) -> anyhow::Result<NetOptions> {
     let mut extra_roots_pem = Vec::new();
     for path in &config.gateway.extra_roots {
         let pem = std::fs::read_to_string(path)
             .with_context(|| format!("the root certificate {} cannot be read", path.display()))?;
         extra_roots_pem.push(pem);
     }
-    Ok(NetOptions { extra_roots_pem, own_addresses: vec![own], ..NetOptions::default() })
+    Ok(NetOptions { extra_roots_pem, own_addresses: own, ..NetOptions::default() })
 }
 
 async fn note_start(gate: &Gate, config: &Config, address: SocketAddr) -> anyhow::Result<()> {

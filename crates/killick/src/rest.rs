@@ -1,5 +1,6 @@
 //! What administration changes in the rest of the gateway, and what it asks of the adapters.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use killick_adapter_http::driver::{Assume, HttpAdapter};
@@ -7,28 +8,51 @@ use killick_admin::ports::{PackInfo, Reconfigure};
 use killick_gate::Gate;
 use killick_gate::ports::BoxFuture;
 use killick_model::admin::Upstream;
+use killick_model::database::Database;
 use killick_model::explain::Explanation;
-use killick_model::{EnvironmentName, Principal};
+use killick_model::{EnvironmentName, Principal, SessionId};
 use killick_policy::ActionCatalogue;
+use zeroize::Zeroizing;
 
 use crate::adapters;
 
 /// The running gateway as administration sees it.
 pub(crate) struct Rest {
     http: Arc<HttpAdapter>,
+    databases: Arc<adapters::Databases>,
+    /// Where agents reach databases.
+    listens: SocketAddr,
     gate: Arc<Gate>,
 }
 
 impl Rest {
     /// Builds it over the running adapter.
-    pub(crate) fn new(http: Arc<HttpAdapter>, gate: Arc<Gate>) -> Self {
-        Self { http, gate }
+    pub(crate) fn new(
+        http: Arc<HttpAdapter>,
+        databases: Arc<adapters::Databases>,
+        listens: SocketAddr,
+        gate: Arc<Gate>,
+    ) -> Self {
+        Self { http, databases, listens, gate }
     }
 }
 
 impl Reconfigure for Rest {
     fn upstreams_changed(&self, upstreams: Vec<Upstream>) {
         self.http.declare(upstreams);
+    }
+
+    fn databases_changed(&self, databases: Vec<Database>) {
+        self.databases.replace_databases(databases);
+    }
+
+    fn database_address(
+        &self,
+        session: &SessionId,
+        token: &str,
+        database: &Database,
+    ) -> Zeroizing<String> {
+        adapters::database_address(self.listens, session, token, database)
     }
 
     fn action_catalogue(&self) -> ActionCatalogue {

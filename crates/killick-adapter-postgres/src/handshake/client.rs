@@ -93,7 +93,10 @@ pub async fn welcome<T>(
 /// A byte that was looked at goes back in front of the stream.
 fn with_front(front: &[u8], stream: Stream) -> Stream {
     let (read, write) = tokio::io::split(stream);
-    Box::new(tokio::io::join(tokio::io::AsyncReadExt::chain(std::io::Cursor::new(front.to_vec()), read), write))
+    Box::new(tokio::io::join(
+        tokio::io::AsyncReadExt::chain(std::io::Cursor::new(front.to_vec()), read),
+        write,
+    ))
 }
 
 async fn begin<T>(

@@ -59,13 +59,13 @@ impl PostgresAdapter {
     #[must_use]
     pub fn new(parts: PostgresParts) -> Arc<Self> {
         let adapter = Self {
-                gate: parts.gate,
-                streams: parts.streams,
-                vault: parts.vault,
-                host: parts.host,
-                catalogues: Catalogues::default(),
-                databases: RwLock::default(),
-                cancels: RwLock::default(),
+            gate: parts.gate,
+            streams: parts.streams,
+            vault: parts.vault,
+            host: parts.host,
+            catalogues: Catalogues::default(),
+            databases: RwLock::default(),
+            cancels: RwLock::default(),
         };
         adapter.replace_databases(parts.databases);
         Arc::new(adapter)
@@ -73,8 +73,7 @@ impl PostgresAdapter {
 
     /// Replaces the declared databases as a whole. Sessions that are open go on as they began.
     pub fn replace_databases(&self, databases: Vec<Database>) {
-        let map =
-            databases.into_iter().map(|database| (database.name.clone(), Arc::new(database)));
+        let map = databases.into_iter().map(|database| (database.name.clone(), Arc::new(database)));
         *self.databases.write() = map.collect();
         self.catalogues.forget_all();
     }
@@ -114,7 +113,8 @@ impl Adapter for PostgresAdapter {
                 Code::UnsupportedProtocol,
                 "a statement runs in the session that sent it; the gateway does not send it by itself",
             );
-            refusal.next_step = "The agent sends the same statement, or the same transaction, again".into();
+            refusal.next_step =
+                "The agent sends the same statement, or the same transaction, again".into();
             Err(refusal)
         })
     }

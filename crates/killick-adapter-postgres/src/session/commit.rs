@@ -6,7 +6,8 @@ use bytes::Bytes;
 use killick_gate::ports::Damage;
 use killick_gate::{Asked, Ending, InFlight, Sending, Undecided, Verdict};
 use killick_model::{
-    BackupsFate, Code, Effect, EffectWord, ObjectFacts, ObjectRef, Part, Recovery, Refusal, RowsFact,
+    BackupsFate, Code, Effect, EffectWord, ObjectFacts, ObjectRef, Part, Recovery, Refusal,
+    RowsFact,
 };
 use killick_sql::judged::{Group, SqlObject};
 use killick_sql::mask;
@@ -63,7 +64,8 @@ impl Session {
             self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         }
         let counted = self.counted().await?;
-        let (call, found, damage) = self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
+        let (call, found, damage) =
+            self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
         self.work.damage = damage;
         let armed = Armed;
         let carried = std::mem::take(&mut self.work.carried);
@@ -88,7 +90,11 @@ impl Session {
         };
         // What was said is durable before anything lasts; the entry of COMMIT itself is synced beside the server's.
         if let Some(receipt) = self.work.receipt.clone() {
-            self.adapter.gate.durable(receipt).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
+            self.adapter
+                .gate
+                .durable(receipt)
+                .await
+                .map_err(|it| NoCommit::Refused(Box::new(it)))?;
         }
         let tables: Vec<serde_json::Value> = counted
             .iter()
@@ -114,7 +120,8 @@ impl Session {
         // Its sync begins here, beside that of the server; both are awaited before the agent is told.
         drop(self.adapter.gate.durable(receipt.clone()));
         self.work.receipt = Some(receipt);
-        let (_, _, in_flight, _) = recorded.depart().map_err(|it| NoCommit::Refused(Box::new(it)))?;
+        let (_, _, in_flight, _) =
+            recorded.depart().map_err(|it| NoCommit::Refused(Box::new(it)))?;
         Ok(in_flight)
     }
 
@@ -168,7 +175,10 @@ impl Session {
             }
         }
         if parts.len() > TABLES_MAX {
-            return Err(Refusal::new(Code::TooMany, "the transaction changes more tables than are judged at once"));
+            return Err(Refusal::new(
+                Code::TooMany,
+                "the transaction changes more tables than are judged at once",
+            ));
         }
         let call = SqlCall::new(
             upstream.clone(),
@@ -177,15 +187,16 @@ impl Session {
             self.work.said.clone(),
             self.settings(),
         )?;
-        let mut found = facts::facts(&self.database, &catalogue, &call.action, &|object, relation| {
-            let (_, _, count) = destroyed.iter().find(|(it, _, _)| it == object)?;
-            Some(RowsFact {
-                count: *count,
-                measured: true,
-                of: relation.and_then(|it| it.rows_estimate),
-                held_at_commit: false,
-            })
-        });
+        let mut found =
+            facts::facts(&self.database, &catalogue, &call.action, &|object, relation| {
+                let (_, _, count) = destroyed.iter().find(|(it, _, _)| it == object)?;
+                Some(RowsFact {
+                    count: *count,
+                    measured: true,
+                    of: relation.and_then(|it| it.rows_estimate),
+                    held_at_commit: false,
+                })
+            });
         for one in &mut found {
             let Some((_, oid, lost)) = destroyed.iter().find(|(it, _, _)| *it == one.object) else {
                 continue;
@@ -204,7 +215,9 @@ impl Session {
     fn overwrites(&self, oid: u32) -> bool {
         let mut foreseen = false;
         for touch in self.work.judged.iter().flat_map(|judged| &judged.touches) {
-            if touch.object.oid == Some(oid) && matches!(touch.group, Group::Update | Group::Insert | Group::Merge) {
+            if touch.object.oid == Some(oid)
+                && matches!(touch.group, Group::Update | Group::Insert | Group::Merge)
+            {
                 foreseen = true;
                 if touch.effect.word() == EffectWord::Destroy {
                     return true;

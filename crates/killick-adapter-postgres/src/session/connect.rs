@@ -28,8 +28,14 @@ use crate::inspect::Known;
 use crate::wire::{backend, frontend};
 
 /// Start-up parameters of an agent that go on to the server: they change how things look.
-const PASSED_ON: &[&str] =
-    &["application_name", "client_encoding", "datestyle", "extra_float_digits", "intervalstyle", "timezone"];
+const PASSED_ON: &[&str] = &[
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "extra_float_digits",
+    "intervalstyle",
+    "timezone",
+];
 
 struct Sessions<'a>(&'a PostgresAdapter);
 
@@ -83,7 +89,8 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
     let known = match known {
         Ok(known) => known,
         Err(error) => {
-            let refusal = in_flight.refuse(Refusal::new(Code::UpstreamUnreachable, error.to_string()));
+            let refusal =
+                in_flight.refuse(Refusal::new(Code::UpstreamUnreachable, error.to_string()));
             let nothing = serde_json::Value::Null;
             let refusal = adapter.gate.refuse(Some(&live), None, refusal, nothing).await;
             return say_fatal(&mut client, &refusal).await;
@@ -92,7 +99,13 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
     let Some((own_process, own_key)) = fresh_key() else { return };
     greet(&mut client, &server, own_process, &own_key);
     let departure = Arc::new(departure);
-    let cancels = Cancel { departure: Arc::clone(&departure), database: Arc::clone(&database), own_key, process, key };
+    let cancels = Cancel {
+        departure: Arc::clone(&departure),
+        database: Arc::clone(&database),
+        own_key,
+        process,
+        key,
+    };
     adapter.admit_cancel(own_process, cancels);
     let mut session = Session {
         adapter: Arc::clone(adapter),
@@ -119,7 +132,10 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
     match ended {
         Ok(End::Left) => {}
         Ok(End::ServerGone) => {
-            let gone = Refusal::new(Code::UpstreamUnreachable, "the connection to the database server ended");
+            let gone = Refusal::new(
+                Code::UpstreamUnreachable,
+                "the connection to the database server ended",
+            );
             say_fatal(&mut session.client, &gone).await;
         }
         Ok(End::Nonsense(why)) => {
@@ -128,7 +144,10 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
             let _ = session.client.flush().await;
         }
         Err(code) => {
-            let stopped = Refusal::new(code, "the agent was frozen or its session ended; what was open is rolled back");
+            let stopped = Refusal::new(
+                code,
+                "the agent was frozen or its session ended; what was open is rolled back",
+            );
             say_fatal(&mut session.client, &stopped).await;
         }
     }
@@ -152,7 +171,10 @@ async fn open(
     asked: &[(String, String)],
 ) -> Result<Opened, Refusal> {
     let database = adapter.database(name).ok_or_else(|| {
-        Refusal::new(Code::UndeclaredUpstream, format!("no database is declared under the name `{name}`"))
+        Refusal::new(
+            Code::UndeclaredUpstream,
+            format!("no database is declared under the name `{name}`"),
+        )
     })?;
     let parameters = parameters(&database, asked)?;
     let upstream = &database.name;
@@ -236,10 +258,14 @@ fn parameters(
     let mut all: Vec<(String, String)> = Vec::new();
     for (name, value) in asked {
         let lower = name.to_ascii_lowercase();
-        let utf8 = ["utf8", "utf-8", "unicode", "'utf-8'"].iter().any(|it| value.eq_ignore_ascii_case(it));
+        let utf8 =
+            ["utf8", "utf-8", "unicode", "'utf-8'"].iter().any(|it| value.eq_ignore_ascii_case(it));
         match lower.as_str() {
             "client_encoding" if !utf8 => {
-                return Err(refused_option(name, "a text could mean something else in another encoding"));
+                return Err(refused_option(
+                    name,
+                    "a text could mean something else in another encoding",
+                ));
             }
             _ if PASSED_ON.contains(&lower.as_str()) => all.push((name.clone(), value.clone())),
             // The gateway's own are set below; others are settings of a session, set by a statement that is judged.

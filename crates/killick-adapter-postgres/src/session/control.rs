@@ -162,8 +162,13 @@ impl Session {
         }
         for touch in &judged.touches {
             match touch.group {
-                Group::Create | Group::Alter | Group::Rename | Group::Code | Group::Protection
-                | Group::Privilege | Group::Role => self.work.ddl = true,
+                Group::Create
+                | Group::Alter
+                | Group::Rename
+                | Group::Code
+                | Group::Protection
+                | Group::Privilege
+                | Group::Role => self.work.ddl = true,
                 Group::Drop | Group::Truncate => {
                     self.work.ddl = true;
                     if touch.effect.word() == killick_model::EffectWord::Destroy {
@@ -189,7 +194,9 @@ mod tests {
     fn a_transaction_may_write_unless_the_agent_wants_one_that_may_not() {
         assert_eq!(begin_text("BEGIN -- x", None), "BEGIN -- x\n READ WRITE");
         assert_eq!(begin_text("BEGIN READ ONLY", Some(true)), "BEGIN READ ONLY");
-        for text in ["BEGIN", "START TRANSACTION", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN WORK -- c"] {
+        for text in
+            ["BEGIN", "START TRANSACTION", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN WORK -- c"]
+        {
             assert!(killick_sql::script::parse(&begin_text(text, None)).is_ok(), "{text}");
         }
     }

@@ -104,9 +104,7 @@ impl Session {
             }
             // Left over from a COPY that the server ended.
             Message::CopyData | Message::CopyDone | Message::CopyFail => Ok(()),
-            Message::Password => {
-                Err(End::Nonsense("a password where none was asked for".into()))
-            }
+            Message::Password => Err(End::Nonsense("a password where none was asked for".into())),
             Message::Parse { .. }
             | Message::Bind(_)
             | Message::Describe { .. }
@@ -170,12 +168,18 @@ impl Session {
     }
 
     /// Carries a function called by its number: judged as the same call in SQL.
-    async fn function_call(&mut self, oid: u32, arguments: usize, frame: &Bytes) -> Result<(), End> {
+    async fn function_call(
+        &mut self,
+        oid: u32,
+        arguments: usize,
+        frame: &Bytes,
+    ) -> Result<(), End> {
         self.look_again().await?;
         let catalogue = self.known.catalogue();
         let Some(function) = catalogue.functions.get(&oid) else {
-            let refused =
-                self.refuse(Code::Unrecognized, format!("function {oid} is not in the catalogue")).await;
+            let refused = self
+                .refuse(Code::Unrecognized, format!("function {oid} is not in the catalogue"))
+                .await;
             self.say_refused(&refused).await?;
             return self.say_ready().await;
         };
@@ -301,7 +305,10 @@ impl Session {
             Place::Ours => self.roll_back().await?,
             Place::Agents => {
                 // No savepoint has this name: the server itself lets the transaction fail and drops its locks.
-                match self.server.own(&self.departure, "ROLLBACK TO SAVEPOINT _killick_refused").await
+                match self
+                    .server
+                    .own(&self.departure, "ROLLBACK TO SAVEPOINT _killick_refused")
+                    .await
                 {
                     Ok(_) | Err(ServerError::Refused { .. }) => self.place = Place::Failed,
                     Err(error) => return Err(error.into()),

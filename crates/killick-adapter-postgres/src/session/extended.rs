@@ -158,7 +158,8 @@ impl Session {
     /// Finds what a name stands for: what is about to be prepared under it counts only where the server does not
     /// refuse it, so a name that is taken is waited for.
     async fn prepared(&mut self, name: &str) -> Result<Option<Arc<Prepared>>, End> {
-        let pending = self.expected.iter().any(|it| matches!(it, Expected::Parse(other, _) if other == name));
+        let pending =
+            self.expected.iter().any(|it| matches!(it, Expected::Parse(other, _) if other == name));
         if pending {
             let only = self.expected.iter().filter_map(|it| match it {
                 Expected::Parse(other, prepared) if other == name => Some(Arc::clone(prepared)),
@@ -166,7 +167,9 @@ impl Session {
             });
             let all: Vec<_> = only.collect();
             // The unnamed statement is always replaced; a named one that is free is made or the series fails.
-            if let ([one], true) = (all.as_slice(), name.is_empty() || !self.statements.contains_key(name)) {
+            if let ([one], true) =
+                (all.as_slice(), name.is_empty() || !self.statements.contains_key(name))
+            {
                 return Ok(Some(Arc::clone(one)));
             }
             self.drain().await?;
@@ -243,7 +246,8 @@ impl Session {
             Wrapping::Refuses | Wrapping::MayCommit => !unit.is_read(),
         };
         if alone {
-            let why = "a statement that no transaction can hold is sent by itself in the simple protocol";
+            let why =
+                "a statement that no transaction can hold is sent by itself in the simple protocol";
             let refused = self.refuse(Code::UnsupportedProtocol, why.into()).await;
             return self.refused_in_series(&refused).await;
         }
@@ -256,7 +260,8 @@ impl Session {
         };
         if !unit.is_read() || unit.judged.locks {
             self.open_transaction().await?;
-        } else if !plain && !matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. }) {
+        } else if !plain && !matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. })
+        {
             self.guard(&leave.departure).await?;
             self.guarded = true;
         }
@@ -285,7 +290,12 @@ impl Session {
         }
         frontend::encode_execute(self.server.output(), &portal, rows_max);
         self.expected.push_back(Expected::Execute(portal));
-        if kind.is_some_and(|kind| matches!(kind, Kind::Begin { .. } | Kind::Rollback { .. } | Kind::RollbackTo { .. } | Kind::CopyIn)) {
+        if kind.is_some_and(|kind| {
+            matches!(
+                kind,
+                Kind::Begin { .. } | Kind::Rollback { .. } | Kind::RollbackTo { .. } | Kind::CopyIn
+            )
+        }) {
             return self.drain().await;
         }
         Ok(())
@@ -403,7 +413,11 @@ impl Session {
             b'E' => {
                 self.expected.clear();
                 self.skipping = true;
-                self.portals.values_mut().for_each(|portal| drop(portal.in_flight.take().map(|it| it.answered(true))));
+                for portal in self.portals.values_mut() {
+                    if let Some(in_flight) = portal.in_flight.take() {
+                        in_flight.answered(true);
+                    }
+                }
                 self.client.pass(&bytes).await?;
             }
             b'1' => {
@@ -439,9 +453,10 @@ impl Session {
         }
         let said = backend::command_tag(bytes).unwrap_or_default().to_owned();
         let said = if tag == b'C' { said } else { String::new() };
-        let done = self.portals.get_mut(&name).map(|portal| {
-            (portal.unit.clone(), portal.in_flight.take())
-        });
+        let done = self
+            .portals
+            .get_mut(&name)
+            .map(|portal| (portal.unit.clone(), portal.in_flight.take()));
         if let Some((unit, in_flight)) = done {
             let first = in_flight.is_some();
             if let Some(in_flight) = in_flight {

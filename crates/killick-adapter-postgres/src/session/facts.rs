@@ -9,8 +9,18 @@ use killick_sql::catalogue::{Catalogue, OnChange, Relation};
 
 /// Names of environments that are not production. Any other name counts as production.
 const NOT_PRODUCTION: &[&str] = &[
-    "ci", "demo", "dev", "development", "local", "preview", "qa", "sandbox", "stage", "staging",
-    "test", "testing",
+    "ci",
+    "demo",
+    "dev",
+    "development",
+    "local",
+    "preview",
+    "qa",
+    "sandbox",
+    "stage",
+    "staging",
+    "test",
+    "testing",
 ];
 
 /// Dependants that are shown by name.
@@ -70,7 +80,10 @@ pub(crate) fn plain(database: &Database, action: &Action) -> Vec<ObjectFacts> {
 }
 
 /// Finds the relation that an object names.
-pub(crate) fn relation_of<'a>(catalogue: &'a Catalogue, object: &ObjectRef) -> Option<&'a Relation> {
+pub(crate) fn relation_of<'a>(
+    catalogue: &'a Catalogue,
+    object: &ObjectRef,
+) -> Option<&'a Relation> {
     if !matches!(object.kind.as_str(), "table" | "view" | "sequence" | "relation") {
         return None;
     }
@@ -85,9 +98,8 @@ fn describe(found: &mut ObjectFacts, catalogue: &Catalogue, relation: &Relation)
         "oid".to_owned(),
         MaterialFact { value: u64::from(relation.oid), tolerance_percent: 0, ceiling: false },
     );
-    let name_of = |oid: u32| {
-        catalogue.relations.get(&oid).map(|it| format!("{}.{}", it.schema, it.name))
-    };
+    let name_of =
+        |oid: u32| catalogue.relations.get(&oid).map(|it| format!("{}.{}", it.schema, it.name));
     let mut cascades = Vec::new();
     for key in &relation.referenced_by {
         let Some(child) = name_of(key.child) else { continue };

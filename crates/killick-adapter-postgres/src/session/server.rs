@@ -57,17 +57,18 @@ pub(crate) struct Server {
     output: BytesMut,
     /// What the server reported of its settings.
     pub(crate) parameters: BTreeMap<String, String>,
-    /// `server_version_num`, as far as the reported version says.
-    pub(crate) version: u32,
     /// Messages for the agent that came between (notices, notifications, changed settings).
     pub(crate) asides: Vec<Bytes>,
 }
 
 impl Server {
     /// Takes a logged-in stream.
-    pub(crate) fn new(stream: Stream, leftover: BytesMut, parameters: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        leftover: BytesMut,
+        parameters: BTreeMap<String, String>,
+    ) -> Self {
         let (read, write) = tokio::io::split(stream);
-        let version = parameters.get("server_version").map_or(0, |raw| version_number(raw));
         Self {
             read,
             write,
@@ -75,7 +76,6 @@ impl Server {
             row_left: 0,
             output: BytesMut::with_capacity(4 << 10),
             parameters,
-            version,
             asides: Vec::new(),
         }
     }
@@ -271,14 +271,4 @@ fn text_row(frame: &Bytes) -> Result<Vec<Option<String>>, ServerError> {
         .into_iter()
         .map(|value| value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
         .collect())
-}
-
-/// Returns `server_version_num` for a reported version (`15.18 (Debian …)`, `18beta1`).
-pub(crate) fn version_number(raw: &str) -> u32 {
-    let digits = |text: &str| {
-        text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>().ok()
-    };
-    let Some(major) = digits(raw) else { return 0 };
-    let minor = raw.split_once('.').and_then(|(_, rest)| digits(rest)).unwrap_or(0);
-    major.saturating_mul(10_000).saturating_add(minor)
 }

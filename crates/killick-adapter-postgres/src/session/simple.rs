@@ -101,7 +101,12 @@ impl Session {
             let unit = Unit { said: simple_said(said), judged };
             let guarded = self.place != Place::Idle && !unit.judged.plainly_read;
             let locks = self.place == Place::Idle && unit.judged.locks;
-            if !plain || locks || !unit.is_read() || guarded || unit.judged.wrapping != Wrapping::Fits {
+            if !plain
+                || locks
+                || !unit.is_read()
+                || guarded
+                || unit.judged.wrapping != Wrapping::Fits
+            {
                 return None;
             }
             units.push(unit);

@@ -190,9 +190,11 @@ impl Session {
 
 /// Returns whether all that a statement destroys are rows.
 fn only_rows(judged: &Judged) -> bool {
-    judged.touches.iter().filter(|it| it.effect.word() == EffectWord::Destroy).all(|it| {
-        matches!(it.group, Group::Delete | Group::Update | Group::Merge | Group::Insert)
-    })
+    judged
+        .touches
+        .iter()
+        .filter(|it| it.effect.word() == EffectWord::Destroy)
+        .all(|it| matches!(it.group, Group::Delete | Group::Update | Group::Merge | Group::Insert))
 }
 
 /// Reads the planner's number of rows below the changing node.
@@ -213,17 +215,13 @@ fn planned_rows(rows: &[Vec<Option<String>>]) -> Option<u64> {
 }
 
 /// Returns whether a command tag says everything that a change does.
-pub(crate) fn tag_says_all(
-    change: &Change,
-    catalogue: &killick_sql::catalogue::Catalogue,
-) -> bool {
+pub(crate) fn tag_says_all(change: &Change, catalogue: &killick_sql::catalogue::Catalogue) -> bool {
     let Some(relation) = catalogue.relations.get(&change.table) else { return false };
     let triggers = relation.triggers.iter().any(|trigger| trigger.enabled);
-    let pointed_at = relation
-        .referenced_by
-        .iter()
-        .any(|key| key.on_delete != killick_sql::catalogue::OnChange::Refuse
-            || key.on_update != killick_sql::catalogue::OnChange::Refuse);
+    let pointed_at = relation.referenced_by.iter().any(|key| {
+        key.on_delete != killick_sql::catalogue::OnChange::Refuse
+            || key.on_update != killick_sql::catalogue::OnChange::Refuse
+    });
     change.group != Group::Merge
         && !triggers
         && relation.rules.is_empty()

@@ -2,6 +2,7 @@
 
 mod agents;
 mod credentials;
+mod databases;
 mod keys;
 mod policy;
 mod record;
@@ -104,6 +105,9 @@ impl Administration {
             Command::SessionOpen(ask) => self.session_open(by, ask).await,
             Command::SessionList { all } => self.session_list(all).await,
             Command::SessionClose { session } => self.session_close(by, session).await,
+            Command::DatabaseAdd(ask) => self.database_add(by, *ask).await,
+            Command::DatabaseList {} => self.database_list().await,
+            Command::DatabaseRemove { name } => self.database_remove(by, name).await,
             Command::UpstreamAdd(ask) => self.upstream_add(by, ask).await,
             Command::UpstreamList {} => self.upstream_list().await,
             Command::UpstreamRemove { name } => self.upstream_remove(by, name).await,
@@ -339,6 +343,9 @@ impl Command {
             Self::SessionOpen(_) => "session open",
             Self::SessionList { .. } => "session list",
             Self::SessionClose { .. } => "session close",
+            Self::DatabaseAdd(_) => "database add",
+            Self::DatabaseList {} => "database list",
+            Self::DatabaseRemove { .. } => "database remove",
             Self::UpstreamAdd(_) => "upstream add",
             Self::UpstreamList {} => "upstream list",
             Self::UpstreamRemove { .. } => "upstream remove",

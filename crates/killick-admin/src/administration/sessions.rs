@@ -48,7 +48,21 @@ impl Administration {
                 shown.push(self.shown(surrogate).await?);
             }
         }
+        let databases = self.parts.gate.on_store(|store| store.databases()).await?;
+        let within = |name: &killick_model::UpstreamName| {
+            principal.scope.upstreams.as_ref().is_none_or(|set| set.contains(name))
+        };
+        let databases = databases
+            .iter()
+            .filter(|it| within(&it.name))
+            .map(|it| {
+                let address =
+                    self.parts.rest.database_address(&principal.session, &opened.token, it);
+                (it.name.clone(), Secret::from(address))
+            })
+            .collect();
         Ok(Reply::SessionOpened(Box::new(SessionOpened {
+            databases,
             session: opened.session,
             token: Secret::from(opened.token),
             surrogates: shown,
@@ -118,9 +132,12 @@ impl Administration {
                 "name fewer",
             ));
         }
-        let declared = self.parts.gate.on_store(|store| store.upstreams()).await?;
+        let (declared, databases) =
+            self.parts.gate.on_store(|store| Ok((store.upstreams()?, store.databases()?))).await?;
         for name in scope.upstreams.iter().flatten() {
-            if !declared.iter().any(|upstream| upstream.name == *name) {
+            let known = declared.iter().any(|upstream| upstream.name == *name)
+                || databases.iter().any(|database| database.name == *name);
+            if !known {
                 return Err(AdminError::missing(
                     format!("upstream `{name}`"),
                     format!("declare it with `killick upstream add {name}`"),

@@ -234,6 +234,49 @@ pub(crate) struct CredentialAddArgs {
     pub(crate) value_file: Option<PathBuf>,
 }
 
+/// `killick database`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatabaseCommand {
+    /// Declares a database and stores its password
+    #[command(
+        after_help = "The password is asked for, or read from standard input, when the address holds none.\n\n\
+        Example:\n  killick database add main --url 'SCHEME://app@db.example/shop' --environment production"
+    )]
+    Add(DatabaseAddArgs),
+    /// Lists databases
+    List,
+    /// Takes a database back, and its password
+    Remove {
+        /// Which
+        name: UpstreamName,
+    },
+}
+
+/// `killick database add`
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseAddArgs {
+    /// Its name: the one that agents connect to
+    pub(crate) name: UpstreamName,
+    /// Its address, as its clients write it
+    #[arg(long)]
+    pub(crate) url: String,
+    /// Where it lives; any name but dev, staging, test and the like counts as production
+    #[arg(long)]
+    pub(crate) environment: EnvironmentName,
+    /// The role that agents' sessions run as [default: the user of the address]
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Believes this certificate and no other: SHA-256 of its DER form, 64 hex digits
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) pin: Option<String>,
+    /// It lies on loopback or in a private network
+    #[arg(long)]
+    pub(crate) private_address: bool,
+    /// Takes the place of one with the same name
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
 fn parse_effect(raw: &str) -> Result<ScopedEffect, String> {
     match raw {
         "read" => Ok(ScopedEffect::Read),

@@ -1,6 +1,7 @@
 //! One command, one function: ask the gateway, show what it says.
 
 mod agent;
+mod database;
 mod explain;
 mod log;
 mod narrow;
@@ -50,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Doctor => Ok(crate::doctor::doctor(&session)),
         Command::Agent(command) => agent::agent(&session, command),
         Command::Session(command) => session::session(&session, command),
+        Command::Database(command) => database::database(&session, command),
         Command::Upstream(command) => resource::upstream(&session, command),
         Command::Credential(command) => resource::credential(&session, command),
         Command::Request(command) => request::request(&session, command),

@@ -65,7 +65,17 @@ fn show_opened(session: &Session, opened: &SessionOpened, shell: Shell) {
             .map(|it| (it.variables.as_slice(), it.value.expose().as_str()))
             .collect(),
     };
-    let variables = environment::variables(&access);
+    let mut variables = environment::variables(&access);
+    for (at, (name, address)) in opened.databases.iter().enumerate() {
+        let named =
+            format!("{}_DATABASE_URL", name.as_str().to_ascii_uppercase().replace(['-', '.'], "_"));
+        if at == 0 {
+            variables.push(("DATABASE_URL".to_owned(), address.expose().clone()));
+        }
+        if opened.databases.len() > 1 {
+            variables.push((named, address.expose().clone()));
+        }
+    }
     if session.screen.json {
         let environment: serde_json::Map<String, serde_json::Value> =
             variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
