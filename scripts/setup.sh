@@ -21,6 +21,10 @@ for pair in "${needed[@]}"; do
 done
 # The compiler without the C library's headers links nothing.
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+# PostgreSQL's own grammar is built from source; its bindings are made with libclang.
+compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-dev)
+# The tests run a real server and its real clients; no cluster of the system's own is made for that.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -37,6 +41,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
     as_root=(sudo)
   fi
   echo "setup: installing ${missing[*]}"
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null

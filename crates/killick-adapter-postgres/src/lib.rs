@@ -2,10 +2,9 @@
 //!
 //! [`wire`] is sans-IO: frames and messages of both sides, SCRAM. [`handshake`] brings a client in and
 //! logs in at the server. [`inspect`] reads the catalogue. [`session`] is the engine: every statement judged,
-//! wrapped, and committed through the gate. [`explain`] judges without a server to send to.
+//! wrapped, and committed through the gate.
 
 pub mod address;
-pub mod explain;
 pub mod handshake;
 pub mod inspect;
 mod session;

@@ -25,9 +25,10 @@ const TABLES_MAX: usize = 40;
 /// The most bytes of all statements that are shown of a transaction.
 const EXCERPT_BYTES_MAX: usize = 4_000;
 
-/// What the server counted since the transaction began: it sees cascades and what triggers did.
-const COUNTERS: &str = "SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, current_setting('track_counts') \
-    FROM pg_catalog.pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND relid >= 16384";
+/// What the server counted: it sees cascades and what triggers did. The first row says whether it counts at all.
+const COUNTERS: &str = "SELECT 0::int8, 0::int8, 0::int8, 0::int8, current_setting('track_counts') UNION ALL \
+    SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, '' FROM pg_catalog.pg_stat_xact_all_tables \
+    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND relid >= 16384";
 
 /// Why a transaction is not committed.
 pub(crate) enum NoCommit {
@@ -59,7 +60,7 @@ struct Rows {
 impl Session {
     /// Asks whether the transaction may be committed. Nothing waits: a refusal rolls it back.
     pub(crate) async fn commit_gate(&mut self) -> Result<InFlight, NoCommit> {
-        if self.work.deferred || self.work.hidden {
+        if self.work.deferred || self.work.baseline.is_some() {
             // Work can happen inside of COMMIT: it happens here instead, and is counted.
             self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         }
@@ -136,18 +137,42 @@ impl Session {
                 Deed::Delete => of.deleted = *rows,
             }
         }
-        if !self.work.hidden {
-            return Ok(all);
+        let Some(before) = self.work.baseline.clone() else { return Ok(all) };
+        for (table, counted) in self.counters().await? {
+            let [inserted, updated, deleted] = before.get(&table).copied().unwrap_or_default();
+            let [ins, upd, del] = counted;
+            let since = Rows {
+                inserted: ins.saturating_sub(inserted),
+                updated: upd.saturating_sub(updated),
+                deleted: del.saturating_sub(deleted),
+            };
+            if since == Rows::default() {
+                continue;
+            }
+            // Statements whose tags told all and that came later are in both: more is what counts.
+            let of = all.entry(table).or_default();
+            of.inserted = of.inserted.max(since.inserted);
+            of.updated = of.updated.max(since.updated);
+            of.deleted = of.deleted.max(since.deleted);
         }
+        Ok(all)
+    }
+
+    /// Reads what the server has counted for each table, rows of transactions not yet reported included.
+    pub(crate) async fn counters(&mut self) -> Result<BTreeMap<u32, [u64; 3]>, ServerError> {
+        let mut all = BTreeMap::new();
         for row in self.server.own(&self.departure, COUNTERS).await? {
+            if row.get(4).cloned().flatten().as_deref() == Some("off") {
+                return Err(ServerError::Nonsense(
+                    "the server does not count rows (track_counts is off)".into(),
+                ));
+            }
             let number = |at: usize| {
                 row.get(at).cloned().flatten().and_then(|raw| raw.parse::<u64>().ok()).unwrap_or(0)
             };
-            let Ok(table) = u32::try_from(number(0)) else { continue };
-            let of = all.entry(table).or_default();
-            of.inserted = of.inserted.max(number(1));
-            of.updated = of.updated.max(number(2));
-            of.deleted = of.deleted.max(number(3));
+            if let Ok(table @ 1..) = u32::try_from(number(0)) {
+                all.insert(table, [number(1), number(2), number(3)]);
+            }
         }
         Ok(all)
     }
@@ -162,7 +187,12 @@ impl Session {
         let catalogue = self.known.catalogue();
         let mut parts = vec![whole(database_ref(upstream))];
         let mut destroyed: Vec<(ObjectRef, u32, u64)> = Vec::new();
-        let mut damage = Damage { rows: 0, objects: self.work.objects };
+        let mut damage = Damage::default();
+        for oid in self.work.gone.clone() {
+            if oid == 0 || !self.made_here(oid).await {
+                damage.objects = damage.objects.saturating_add(1);
+            }
+        }
         for (oid, rows) in counted {
             let name = catalogue.name_of(*oid).unwrap_or_else(|| format!("(number {oid})"));
             let object = SqlObject { kind: "table".into(), name, oid: Some(*oid) };

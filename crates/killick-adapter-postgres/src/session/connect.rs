@@ -117,6 +117,7 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
         known,
         state: SessionState::default(),
         guarded: false,
+        held_tag: None,
         expected: VecDeque::new(),
         place: Place::Idle,
         work: Work::default(),

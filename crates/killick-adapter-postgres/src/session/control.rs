@@ -117,24 +117,55 @@ impl Session {
         }
         in_flight.answered(!committed);
         if committed {
+            if self.work.ddl {
+                // What was made has its number from here on.
+                self.place = Place::Idle;
+                self.known.stale = true;
+                self.look_again().await?;
+            }
             self.book_commit().await;
-            self.known.stale |= self.work.ddl;
         }
         Ok(())
     }
 
     /// Ends the transaction that the gateway put around statements, at the end of a message or at Sync.
     pub(crate) async fn end_ours(&mut self) -> Result<(), End> {
-        let Some(in_flight) = self.before_commit().await? else { return Ok(()) };
+        let Some(in_flight) = self.before_commit().await? else {
+            self.held_tag = None;
+            return Ok(());
+        };
         match self.server.own(&self.departure, "COMMIT").await {
-            Ok(_) => self.after_commit(in_flight, true).await?,
+            Ok(_) => {
+                self.after_commit(in_flight, true).await?;
+                self.release_tag().await?;
+            }
             Err(super::server::ServerError::Refused { frame, .. }) => {
+                self.held_tag = None;
                 self.after_commit(in_flight, false).await?;
                 self.client.pass(&frame).await?;
             }
             Err(error) => return Err(error.into()),
         }
         self.transaction_over();
+        Ok(())
+    }
+
+    /// Tells the agent that its statement went well, now that it lasts.
+    pub(crate) async fn release_tag(&mut self) -> Result<(), End> {
+        match self.held_tag.take() {
+            Some(tag) => Ok(self.client.pass(&tag).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads what the server has counted so far, before the first statement whose command tag does not tell all.
+    pub(crate) async fn before_hidden(&mut self, unit: &Unit) -> Result<(), End> {
+        if unit.is_read() || self.work.baseline.is_some() {
+            return Ok(());
+        }
+        if deed_told(&unit.judged, &self.known.catalogue()).is_none() {
+            self.work.baseline = Some(self.counters().await?);
+        }
         Ok(())
     }
 
@@ -145,20 +176,8 @@ impl Session {
             return;
         }
         let catalogue = self.known.catalogue();
-        match &judged.change {
-            Some(change) if tag_says_all(change, &catalogue) && judged.touches.len() == 1 => {
-                let deed = match change.group {
-                    Group::Insert => Some(Deed::Insert),
-                    Group::Update => Some(Deed::Update),
-                    Group::Delete => Some(Deed::Delete),
-                    _ => None,
-                };
-                match deed {
-                    Some(deed) => self.work.count(change.table, deed, rows_in_tag(tag)),
-                    None => self.work.hidden = true,
-                }
-            }
-            Some(_) | None => self.work.hidden = true,
+        if let (Some(change), Some(deed)) = (&judged.change, deed_told(judged, &catalogue)) {
+            self.work.count(change.table, deed, rows_in_tag(tag));
         }
         for touch in &judged.touches {
             match touch.group {
@@ -172,7 +191,7 @@ impl Session {
                 Group::Drop | Group::Truncate => {
                     self.work.ddl = true;
                     if touch.effect.word() == killick_model::EffectWord::Destroy {
-                        self.work.objects = self.work.objects.saturating_add(1);
+                        self.work.gone.push(touch.object.oid.unwrap_or(0));
                     }
                 }
                 _ => {}
@@ -183,6 +202,20 @@ impl Session {
         self.known.stale |= self.work.ddl;
         self.work.said.push(unit.said.clone());
         self.work.judged.push(Arc::clone(judged));
+    }
+}
+
+/// Returns what a statement does, when its command tag tells all of it.
+fn deed_told(judged: &Judged, catalogue: &killick_sql::catalogue::Catalogue) -> Option<Deed> {
+    let change = judged.change.as_ref()?;
+    if judged.touches.len() != 1 || !tag_says_all(change, catalogue) {
+        return None;
+    }
+    match change.group {
+        Group::Insert => Some(Deed::Insert),
+        Group::Update => Some(Deed::Update),
+        Group::Delete => Some(Deed::Delete),
+        _ => None,
     }
 }
 

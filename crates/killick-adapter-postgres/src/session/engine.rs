@@ -59,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) server: Server,
     pub(crate) known: Known,
     pub(crate) state: SessionState,
+    /// The command tag of a statement in the gateway's own transaction: told when the transaction lasts.
+    pub(crate) held_tag: Option<Bytes>,
     /// Whether reads are guarded inside of the agent's transaction, in the extended protocol.
     pub(crate) guarded: bool,
     /// Whether the agent set something that the gateway sets anew when the session's settings go back.
@@ -199,6 +201,7 @@ impl Session {
             Ok(leave) => {
                 if !unit.is_read() {
                     self.open_transaction().await?;
+                    self.before_hidden(&unit).await?;
                 }
                 self.server.output().extend_from_slice(frame);
                 self.server.send(&leave.departure).await?;
@@ -330,6 +333,7 @@ impl Session {
 
     /// Forgets the transaction that has ended.
     pub(crate) fn transaction_over(&mut self) {
+        self.held_tag = None;
         self.guarded = false;
         self.place = Place::Idle;
         self.work = Work::default();

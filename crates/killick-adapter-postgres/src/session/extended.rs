@@ -146,7 +146,8 @@ impl Session {
         };
         let judged = self.judge(&script, 0, None);
         let sent = match &judged.kind {
-            Kind::Begin { read_only } => begin_text(sql, *read_only),
+            // As the parser found it, without a semicolon behind it.
+            Kind::Begin { read_only } => begin_text(script.text_of(0), *read_only),
             _ => sql.to_owned(),
         };
         frontend::encode_parse(self.server.output(), &name, &sent, &types);
@@ -260,6 +261,7 @@ impl Session {
         };
         if !unit.is_read() || unit.judged.locks {
             self.open_transaction().await?;
+            self.before_hidden(&unit).await?;
         } else if !plain && !matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. })
         {
             self.guard(&leave.departure).await?;

@@ -176,6 +176,7 @@ impl Session {
         match unit.judged.wrapping {
             Wrapping::Fits | Wrapping::Control => {
                 self.open_transaction().await?;
+                self.before_hidden(unit).await?;
                 self.carry_held(unit, leave).await
             }
             Wrapping::Refuses | Wrapping::MayCommit => self.carry_alone(unit, leave).await,
@@ -324,6 +325,7 @@ impl Session {
             };
             let (tag, bytes) = match piece {
                 Piece::Rows(bytes) => {
+                    self.release_tag().await?;
                     self.client.pass(&bytes).await?;
                     continue;
                 }
@@ -344,7 +346,13 @@ impl Session {
                 }
                 b'C' => {
                     ran.tag = backend::command_tag(&bytes).map(str::to_owned);
-                    self.client.pass(&bytes).await?;
+                    // The one before was not the last of its text; the last one waits for COMMIT.
+                    self.release_tag().await?;
+                    if self.place == Place::Ours {
+                        self.held_tag = Some(bytes);
+                    } else {
+                        self.client.pass(&bytes).await?;
+                    }
                 }
                 b'I' => {
                     ran.tag = Some(String::new());

@@ -34,12 +34,13 @@ pub(crate) struct Work {
     pub(crate) receipt: Option<Receipt>,
     /// Rows by table and deed, where the server's command tags say all that happened.
     pub(crate) tags: BTreeMap<(u32, Deed), u64>,
-    /// Whether something may have happened that no command tag tells: triggers, cascades, functions.
-    pub(crate) hidden: bool,
+    /// Rows that the server had counted before the first statement of which no command tag tells all: it counts on
+    /// from transactions that it has not yet reported.
+    pub(crate) baseline: Option<BTreeMap<u32, [u64; 3]>>,
     /// Whether constraints may wait for COMMIT.
     pub(crate) deferred: bool,
-    /// Whole objects that were dropped or emptied.
-    pub(crate) objects: u64,
+    /// Relations that were dropped or emptied, by number; 0 for what has none.
+    pub(crate) gone: Vec<u32>,
     /// Tables made in it, by qualified name.
     pub(crate) made: HashSet<String>,
     /// What it destroys, once it was counted.

@@ -1,0 +1,153 @@
+//! A real PostgreSQL for tests: a cluster of its own in a temporary directory, on a free loopback port.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The superuser's password; the cluster lives on loopback for the time of one test.
+const PASSWORD: &str = "practice-superuser";
+
+/// A running server. Dropped, it is stopped and its files go.
+#[derive(Debug)]
+pub struct Server {
+    bin: PathBuf,
+    port: u16,
+    directory: TempDir,
+    unprivileged: bool,
+}
+
+/// Finds the server's programs: `KILLICK_PG_BIN`, or the newest of Debian's.
+fn binaries() -> PathBuf {
+    if let Some(named) = std::env::var_os("KILLICK_PG_BIN") {
+        return named.into();
+    }
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL's server is installed; run scripts/setup.sh")
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|bin| bin.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop().expect("PostgreSQL's server is installed; run scripts/setup.sh")
+}
+
+impl Server {
+    /// Starts a cluster whose users log in by SCRAM.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let bin = binaries();
+        let unprivileged = rustix::process::geteuid().is_root();
+        let directory = TempDir::with_prefix("killick-pg-").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Self { bin, port, directory, unprivileged };
+        let password = server.path("password");
+        std::fs::write(&password, PASSWORD).unwrap();
+        if unprivileged {
+            run(Command::new("chown").arg("-R").arg("postgres").arg(server.directory.path()));
+        }
+        let data = server.path("data");
+        run(server
+            .program("initdb")
+            .args(["-A", "scram-sha-256", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N"])
+            .arg("-D")
+            .arg(&data)
+            .arg(format!("--pwfile={}", password.display())));
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=50"
+        );
+        run(server
+            .program("pg_ctl")
+            .arg("-D")
+            .arg(&data)
+            .args(["-o", &options, "-w", "-l"])
+            .arg(server.path("log"))
+            .arg("start"));
+        server
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A program of the server's. It refuses to run as root, so there it runs as its own user.
+    fn program(&self, name: &str) -> Command {
+        let program = self.bin.join(name);
+        if !self.unprivileged {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+        command.current_dir("/");
+        command
+    }
+
+    /// Returns the port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the superuser's address of a database, around the gateway.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Runs SQL around the gateway and returns what it prints, unaligned.
+    ///
+    /// # Panics
+    /// It fails.
+    #[must_use]
+    pub fn sql(&self, database: &str, text: &str) -> String {
+        let output = psql(&self.url(database), &["-v", "ON_ERROR_STOP=1", "-c", text]);
+        assert!(output.status.success(), "{text}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Runs a file of SQL around the gateway; what fails in it is let pass.
+    pub fn load(&self, database: &str, file: &Path) {
+        let _ = psql(&self.url(database), &["-f", &file.display().to_string()]);
+    }
+
+    /// Kills the server as a power cut would.
+    pub fn kill(&self) {
+        let _ = self
+            .program("pg_ctl")
+            .arg("-D")
+            .arg(self.path("data"))
+            .args(["-m", "immediate", "stop"])
+            .output();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs the real `psql` against an address; quiet, unaligned, without anybody's own settings.
+///
+/// # Panics
+/// It cannot be started.
+#[must_use]
+pub fn psql(url: &str, arguments: &[&str]) -> Output {
+    Command::new("psql")
+        .args(["-X", "-q", "-A", "-t"])
+        .args(arguments)
+        .arg(url)
+        .env("PGCONNECT_TIMEOUT", "20")
+        .stdin(Stdio::null())
+        .output()
+        .expect("psql is installed; run scripts/setup.sh")
+}
+
+fn run(command: &mut Command) {
+    let output =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,261 @@
+//! A real PostgreSQL behind the gateway, and the real `psql` in front of it.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::Path;
+use std::process::Output;
+
+use killick_testkit::gateway::{Gateway, GatewayOptions};
+use killick_testkit::postgres::{Server, psql};
+use tempfile::TempDir;
+
+struct Stage {
+    server: Server,
+    gateway: Gateway,
+    _dir: TempDir,
+}
+
+const TABLES: &str = "
+    CREATE TABLE customers (id int PRIMARY KEY, name text);
+    CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers ON DELETE CASCADE, note text);
+    CREATE TABLE messages (id int PRIMARY KEY, client int, body text);
+    INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 20) g;
+    INSERT INTO orders SELECT g, 1 + g % 2, 'o' || g FROM generate_series(1, 600) g;
+    INSERT INTO messages SELECT g, g % 2, 'm' || g FROM generate_series(1, 3000) g;
+    CREATE FUNCTION wipe() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN DELETE FROM messages WHERE id <= 500; RETURN NEW; END $$;
+    CREATE TABLE doorbell (id int PRIMARY KEY, rung int);
+    INSERT INTO doorbell VALUES (1, 0);
+    CREATE TRIGGER rings AFTER UPDATE ON doorbell FOR EACH ROW EXECUTE FUNCTION wipe();
+    ANALYZE;";
+
+impl Stage {
+    async fn open(environment: &str) -> Self {
+        let server = Server::start();
+        let _ = server.sql("postgres", "CREATE USER app PASSWORD 'app-password-7'");
+        let _ = server.sql("postgres", "CREATE DATABASE shop OWNER app");
+        let url = server.url("shop");
+        let loaded = psql(&url, &["-v", "ON_ERROR_STOP=1", "-c", "SET ROLE app", "-c", TABLES]);
+        assert!(loaded.status.success(), "{loaded:?}");
+        let dir = TempDir::new().unwrap();
+        let binary = Path::new(env!("CARGO_BIN_EXE_killick"));
+        let mut gateway =
+            Gateway::init(dir.path(), GatewayOptions::of(binary), None).await.unwrap();
+        gateway.up().await.unwrap();
+        gateway.done(&["agent", "add", "coder"]).await.unwrap();
+        let url = format!(
+            "postgres://app:app-password-7@127.0.0.1:{}/shop?sslmode=disable",
+            server.port()
+        );
+        let place = ["--environment", environment, "--private-address"];
+        gateway
+            .done(&[&["database", "add", "shop", "--url", &url][..], &place].concat())
+            .await
+            .unwrap();
+        Self { server, gateway, _dir: dir }
+    }
+
+    /// Opens a session and returns the address that it was given.
+    async fn session(&self, environment: &str) -> String {
+        let base = ["session", "open", "--agent", "coder", "--environment", environment];
+        let opened =
+            self.gateway.json(&[&base[..], &["--task", "tidy up"]].concat()).await.unwrap();
+        opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned()
+    }
+
+    fn count(&self, table: &str) -> String {
+        self.server.sql("shop", &format!("SELECT count(*) FROM {table}"))
+    }
+}
+
+fn passes(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap().trim_end().to_owned()
+}
+
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success(), "it passed: {}", String::from_utf8_lossy(&output.stdout));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("killick "), "not by the gateway: {said}");
+    said
+}
+
+fn said(url: &str, text: &str) -> Output {
+    psql(url, &["-v", "VERBOSITY=verbose", "-v", "ON_ERROR_STOP=1", "-c", text])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_rows_pass_and_many_are_rolled_back_with_their_exact_number_until_a_human_says_yes() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    assert_eq!(passes(&said(&url, "SELECT count(*) FROM messages")), "3000");
+    passes(&said(&url, "UPDATE messages SET body = 'x' WHERE id = 7"));
+    passes(&said(&url, "DELETE FROM messages WHERE id = 7"));
+    assert_eq!(stage.count("messages"), "2999");
+
+    let clean_up = "DELETE FROM messages WHERE client = 0";
+    let why = refused(&said(&url, clean_up));
+    assert!(why.contains("42501") && why.contains("rolled back"), "{why}");
+    assert_eq!(stage.count("messages"), "2999");
+    let requests = stage.gateway.json(&["request", "list"]).await.unwrap();
+    let request = &requests[0];
+    assert_eq!(request["facts"][1]["rows"]["count"], 1500, "{request:#}");
+    assert_eq!(request["facts"][1]["rows"]["measured"], true);
+    let id = request["id"].as_str().unwrap();
+    assert!(why.contains(id), "{why}");
+    stage.gateway.done(&["request", "approve", id]).await.unwrap();
+    passes(&said(&url, clean_up));
+    assert_eq!(stage.count("messages"), "1499");
+    assert!(stage.gateway.verify().await.unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_does_not_cover_rows_that_came_later_or_another_statement() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    refused(&said(&url, "DELETE FROM messages WHERE client = 0"));
+    let requests = stage.gateway.json(&["request", "list"]).await.unwrap();
+    stage.gateway.done(&["request", "approve", requests[0]["id"].as_str().unwrap()]).await.unwrap();
+    refused(&said(&url, "DELETE FROM messages WHERE client = 0 OR true"));
+    let _ = stage.server.sql("shop", "INSERT INTO messages VALUES (9001, 0, 'late')");
+    refused(&said(&url, "DELETE FROM messages WHERE client = 0"));
+    assert_eq!(stage.count("messages"), "3001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_go_by_cascade_and_by_trigger_are_counted_before_commit() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    // One row of text, 300 rows by the foreign key.
+    refused(&said(&url, "DELETE FROM customers WHERE id = 1"));
+    assert_eq!(stage.count("orders"), "600");
+    // One row by its key, 500 rows by a trigger.
+    refused(&said(&url, "UPDATE doorbell SET rung = 1 WHERE id = 1"));
+    refused(&said(&url, "BEGIN; UPDATE doorbell SET rung = 1 WHERE id = 1; COMMIT"));
+    assert_eq!(stage.count("messages"), "3000");
+    assert_eq!(stage.server.sql("shop", "SELECT rung FROM doorbell"), "0");
+    passes(&said(&url, "DELETE FROM customers WHERE id = 20"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_steps_of_fresh_sessions_add_up() {
+    let stage = Stage::open("staging").await;
+    let mut gone = 0;
+    for step in 0..15 {
+        let url = stage.session("staging").await;
+        let from = step * 100;
+        let text = format!("DELETE FROM messages WHERE id > {from} AND id <= {}", from + 100);
+        if said(&url, &text).status.success() {
+            gone += 100;
+        }
+    }
+    assert!((100..=1_000).contains(&gone), "{gone} rows went before it stopped");
+    assert_eq!(stage.count("messages"), (3_000 - gone).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_is_read_and_not_wrecked() {
+    let stage = Stage::open("production").await;
+    let url = stage.session("production").await;
+    assert_eq!(passes(&said(&url, "SELECT count(*) FROM messages")), "3000");
+    for text in [
+        "DELETE FROM messages",
+        "DELETE FROM messages WHERE id = 1",
+        "TRUNCATE messages, orders, customers CASCADE",
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+        "BEGIN; DROP TABLE orders; DELETE FROM customers; COMMIT",
+        "DO $$ DECLARE r record; BEGIN FOR r IN SELECT tablename FROM pg_tables WHERE schemaname='public' \
+         LOOP EXECUTE 'DELETE FROM '||quote_ident(r.tablename); END LOOP; END $$",
+    ] {
+        refused(&said(&url, text));
+    }
+    let other = stage.session("staging").await;
+    refused(&said(&other, "INSERT INTO messages VALUES (9002, 1, 'x')"));
+    assert_eq!(stage.count("messages"), "3000");
+    assert_eq!(stage.count("orders"), "600");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_cannot_leave_its_role_its_guard_or_its_settings() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    for text in [
+        "SET ROLE postgres",
+        "RESET ALL",
+        "DISCARD ALL",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "SELECT set_config('default_transaction_read_only', 'off', false)",
+        "SELECT set_config('ro' || 'le', 'none', false)",
+        "SET session_replication_role = replica",
+        "SET standard_conforming_strings = off",
+        "SET default_transaction_read_only = off; DELETE FROM messages",
+        "COPY messages TO PROGRAM 'cat'",
+        "SELECT lo_unlink(1)",
+        "SELECT pg_terminate_backend(1)",
+        "ALTER SYSTEM SET fsync = off",
+        "GRANT ALL ON messages TO PUBLIC WITH GRANT OPTION",
+        "PREPARE TRANSACTION 'later'",
+    ] {
+        refused(&said(&url, text));
+    }
+    // A refusal leaves the session usable, and a transaction failed until it is ended.
+    let script = "\\set ON_ERROR_STOP 0\nBEGIN;\nSET ROLE postgres;\nSELECT 1;\nROLLBACK;\nSELECT 'still here';\n";
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("script.sql");
+    std::fs::write(&file, script).unwrap();
+    let output = psql(&url, &["-f", &file.display().to_string()]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("current transaction is aborted"), "{errors}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("still here"));
+    assert_eq!(stage.count("messages"), "3000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_sessions_own_token_opens_a_database_and_freezing_ends_it() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    let (head, tail) = url.split_once("ksess_").unwrap();
+    let wrong = format!("{head}ksess_{}{}", "0".repeat(64), tail.get(64..).unwrap());
+    let output = said(&wrong, "SELECT 1");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the login as"), "{output:?}");
+    let elsewhere = url.replace("/shop?", "/postgres?");
+    let output = said(&elsewhere, "SELECT 1");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("undeclared-upstream"), "{output:?}");
+    stage.gateway.done(&["agent", "freeze", "coder"]).await.unwrap();
+    assert!(!said(&url, "SELECT 1").status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_made_it_may_unmake_and_the_record_names_tables_and_no_literal() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    passes(&said(&url, "CREATE TABLE scratch (id int PRIMARY KEY, v text)"));
+    passes(&said(
+        &url,
+        "INSERT INTO scratch SELECT g, 'canary-in-a-row' FROM generate_series(1, 700) g",
+    ));
+    passes(&said(&url, "DELETE FROM scratch"));
+    passes(&said(&url, "TRUNCATE scratch"));
+    passes(&said(&url, "DROP TABLE scratch"));
+    let log = stage.gateway.done(&["log", "export"]).await.unwrap();
+    assert!(log.contains("postgres.commit") || log.contains("postgres.delete"), "{log}");
+    assert!(log.contains("public.scratch"), "{log}");
+    assert!(!log.contains("canary-in-a-row"), "a literal is on the record");
+    assert!(!log.contains("app-password-7"), "a password is on the record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pgbench_runs_unmodified_in_every_mode() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    let bench = |args: &[&str]| {
+        let output = std::process::Command::new("pgbench").args(args).arg(&url).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    bench(&["-i", "-q", "-s", "1"]);
+    for mode in ["simple", "extended", "prepared"] {
+        bench(&["-n", "-S", "-M", mode, "-c", "4", "-t", "50"]);
+        bench(&["-n", "-M", mode, "-c", "2", "-t", "20"]);
+    }
+    assert_eq!(stage.count("pgbench_history"), "120");
+}
