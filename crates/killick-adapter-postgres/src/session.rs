@@ -5,6 +5,12 @@
 //! through the gate as a [`call`]; [`transaction`] says where the connection stands, and [`commit`] is the
 //! gate at the end. [`server`] and [`client`] are the two ends.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "kinds of statements that are not named are carried as they are; what they may do was judged before"
+)]
+#![expect(clippy::too_many_lines, reason = "a login is one story from top to bottom")]
+
 pub(crate) mod adapter;
 pub(crate) mod call;
 pub(crate) mod client;

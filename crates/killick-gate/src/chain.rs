@@ -28,7 +28,7 @@ use killick_model::{Action, CallDigest, CallId, Code, Outcome, Refusal, Upstream
 
 use zeroize::Zeroizing;
 
-use crate::decide::CarriedYes;
+use crate::ending::CarriedYes;
 use crate::freeze::Lifeline;
 use crate::ports::{Receipt, Reservation};
 

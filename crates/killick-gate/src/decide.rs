@@ -12,6 +12,7 @@ use killick_policy::Verdict as Said;
 use killick_policy::{Approved, CallCase, Needs, Pdp, Ruling, Standing};
 
 use crate::chain::{Call, Permitted, Stamp, Undecided};
+use crate::ending::{CarriedYes, DAMAGE_MILLIS, Ending};
 use crate::gate::{Blocking, Gate, fresh_call, stopped, store_refusal};
 use crate::ids;
 use crate::obligations::{Hands, PointDue, PointTaken};
@@ -54,45 +55,6 @@ pub struct Asked<'a> {
     /// The end of the transaction that the call is, when it is one.
     pub ending: Option<Ending<'a>>,
 }
-
-/// A call that ends a transaction: what was said and done in it already.
-#[derive(Clone, Copy)]
-pub struct Ending<'a> {
-    /// Approvals that were spent on statements of this transaction.
-    pub carried: &'a [CarriedYes],
-    /// The recovery point that holds everything that the transaction destroyed, durable.
-    pub point: Option<&'a str>,
-}
-
-/// An approval that was spent on a statement whose effect is not lasting before COMMIT.
-/// Only the gate makes one: it comes out of a permit.
-#[derive(Clone, Debug)]
-pub struct CarriedYes {
-    by: String,
-    request: Option<String>,
-    facts: Vec<ObjectFacts>,
-}
-
-impl CarriedYes {
-    /// Returns whether the approval covers the rows that the server counted.
-    fn covers(&self, found: &ObjectFacts) -> bool {
-        self.facts.iter().any(|approved| {
-            approved.object == found.object
-                && approved.environment == found.environment
-                && match (approved.material.get(ROWS), found.rows) {
-                    (Some(most), Some(rows)) => most.admits(rows.count),
-                    (None, _) => true,
-                    (Some(_), None) => false,
-                }
-        })
-    }
-}
-
-/// The material fact under which an approval holds the most rows.
-pub const ROWS: &str = "rows";
-
-/// How far back the damage budget looks, in milliseconds.
-pub(crate) const DAMAGE_MILLIS: u64 = 24 * 3_600_000;
 
 /// How the decision came to be, for the record.
 struct Grounds {

@@ -15,13 +15,15 @@ pub mod sessions;
 
 pub mod adapter;
 mod decide;
+mod ending;
 mod gate;
 mod obligations;
 mod open;
 mod requests;
 
 pub use chain::{Call, Departure, InFlight, Permitted, Recorded, Undecided};
-pub use decide::{Asked, CarriedYes, Due, Ending, ROWS, Verdict};
+pub use decide::{Asked, Due, Verdict};
+pub use ending::{CarriedYes, Ending, ROWS};
 pub use facts::Resolve;
 pub use freeze::{Lifeline, Standings};
 pub use gate::{Blocking, ErrandKind, Gate, GateConfig, GateParts, Sending};

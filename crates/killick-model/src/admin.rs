@@ -70,7 +70,7 @@ impl ScramVerifier {
     /// Rounds of the hash; the least that RFC 7677 allows, since the token cannot be guessed.
     pub const ITERATIONS: u32 = 4_096;
 
-    /// Returns the verifier of a token (RFC 5802, section 3). The token is ASCII, which SASLprep leaves as it is.
+    /// Returns the verifier of a token (RFC 5802, section 3). The token is ASCII, which `SASLprep` leaves as it is.
     #[must_use]
     pub fn of(token: &[u8], salt: &[u8]) -> Self {
         let salted = Self::salted(token, salt, Self::ITERATIONS);

@@ -94,7 +94,7 @@ impl ServerCertVerifier for Pin {
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let seen = Sha256::digest(end_entity);
-        let seen: String = seen.iter().map(|byte| format!("{byte:02x}")).collect();
+        let seen = hex(&seen);
         if seen == self.sha256 {
             Ok(ServerCertVerified::assertion())
         } else {
@@ -127,6 +127,16 @@ impl ServerCertVerifier for Pin {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Returns bytes in hex digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Returns `tls-server-end-point` (RFC 5929, section 4.1): the certificate under the hash of its signature,

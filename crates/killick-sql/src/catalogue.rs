@@ -141,6 +141,7 @@ pub struct Column {
 }
 
 /// A trigger.
+#[expect(clippy::struct_excessive_bools, reason = "the columns of the server's catalogue")]
 #[derive(Clone, Debug)]
 pub struct Trigger {
     /// Its name.

@@ -73,7 +73,9 @@ pub fn parse(text: &str) -> Result<Script, ScriptError> {
     check_depth(text)?;
     let tree = pg_raw_parse::parse(text).map_err(|error| match error {
         pg_raw_parse::Error::StatementContainedNul(_) => ScriptError::Null,
-        other => ScriptError::Grammar(plain(&other.to_string())),
+        other @ (pg_raw_parse::Error::Parse(_) | pg_raw_parse::Error::PgError(_)) => {
+            ScriptError::Grammar(plain(&other.to_string()))
+        }
     })?;
     let tree = tree.into_inner();
     let mut spans = Vec::new();
@@ -198,7 +200,7 @@ mod tests {
             format!("SELECT 1{}", "+1".repeat(50_000)),
             format!("SELECT {} true", "NOT ".repeat(50_000)),
             format!("SELECT 1{}", " UNION SELECT 1".repeat(20_000)),
-            format!("SELECT {}1", "-".repeat(1)) + &"::int".repeat(20_000),
+            format!("SELECT {}1", "-".to_string()) + &"::int".repeat(20_000),
         ] {
             assert_eq!(parse(&deep).err(), Some(ScriptError::Deep));
         }

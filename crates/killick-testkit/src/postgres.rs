@@ -1,5 +1,11 @@
 //! A real PostgreSQL for tests: a cluster of its own in a temporary directory, on a free loopback port.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that has no server has failed already"
+)]
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

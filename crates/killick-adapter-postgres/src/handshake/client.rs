@@ -193,15 +193,12 @@ async fn start<T>(
         write(&mut stream, &out).await?;
     }
     let mut input = FrameReader::new();
-    let session = match prove(&mut stream, &mut input, &user, door).await? {
-        Some(session) => session,
-        None => {
-            let why = format!(
-                "the login as \"{user}\" failed: user and password are a session's id and token"
-            );
-            tell(&mut stream, "28P01", &why).await;
-            return Err(WelcomeError::Login { user });
-        }
+    let Some(session) = prove(&mut stream, &mut input, &user, door).await? else {
+        let why = format!(
+            "the login as \"{user}\" failed: user and password are a session's id and token"
+        );
+        tell(&mut stream, "28P01", &why).await;
+        return Err(WelcomeError::Login { user });
     };
     let database = value("database").unwrap_or_else(|| user.clone());
     let parameters = parameters

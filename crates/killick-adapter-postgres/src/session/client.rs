@@ -32,10 +32,10 @@ pub(crate) struct Client {
 
 impl Client {
     /// Takes a stream whose start-up is done.
-    pub(crate) fn new(stream: Stream, leftover: BytesMut) -> Self {
+    pub(crate) fn new(stream: Stream, leftover: &BytesMut) -> Self {
         let (read, write) = tokio::io::split(stream);
         let mut input = FrameReader::new();
-        input.push(&leftover);
+        input.push(leftover);
         Self { read, write, input, output: BytesMut::with_capacity(8 << 10) }
     }
 

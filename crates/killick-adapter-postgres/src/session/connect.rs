@@ -68,7 +68,7 @@ pub(crate) async fn serve(adapter: Arc<PostgresAdapter>, stream: Stream, peer: S
 
 async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveSession>>) {
     let Welcome { stream, leftover, session: live, database, parameters } = welcome;
-    let mut client = Client::new(stream, leftover);
+    let mut client = Client::new(stream, &leftover);
     let opened = match open(adapter, &live, &database, &parameters).await {
         Ok(opened) => opened,
         Err(refusal) => {

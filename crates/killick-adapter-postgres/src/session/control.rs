@@ -58,10 +58,8 @@ impl Session {
     /// Takes in what transaction control did, once the server said so.
     pub(crate) fn controlled(&mut self, kind: &Kind) {
         match kind {
-            Kind::Begin { .. } => {
-                if self.place == Place::Idle {
-                    self.place = Place::Agents;
-                }
+            Kind::Begin { .. } if self.place == Place::Idle => {
+                self.place = Place::Agents;
             }
             // What was done since the savepoint is undone; it stays on the books, which can only be harsher.
             Kind::RollbackTo { .. } if self.place == Place::Failed => self.place = Place::Agents,

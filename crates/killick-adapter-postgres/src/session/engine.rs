@@ -84,12 +84,11 @@ impl Session {
     }
 
     async fn step(&mut self) -> Result<(), End> {
-        let frame = match self.client.ready()? {
-            Some(frame) => frame,
-            None => {
-                self.client.flush().await?;
-                self.wait().await?
-            }
+        let frame = if let Some(frame) = self.client.ready()? {
+            frame
+        } else {
+            self.client.flush().await?;
+            self.wait().await?
         };
         let message = match frontend::decode(&frame) {
             Ok(message) => message,

@@ -60,7 +60,7 @@ impl Session {
             Message::Parse { name, sql, types } => self.parse(name, &sql, types).await,
             Message::Bind(bind) => self.bind(bind).await,
             Message::Describe { kind, name } => {
-                if self.is_reserved(&name) {
+                if is_reserved(&name) {
                     return self.refuse_name().await;
                 }
                 frontend::encode_describe(self.server.output(), kind, &name);
@@ -69,7 +69,7 @@ impl Session {
             }
             Message::Execute { portal, rows_max } => self.execute(portal, rows_max).await,
             Message::Close { kind, name } => {
-                if self.is_reserved(&name) {
+                if is_reserved(&name) {
                     return self.refuse_name().await;
                 }
                 if kind == b'S' {
@@ -96,10 +96,6 @@ impl Session {
         }
     }
 
-    fn is_reserved(&self, name: &str) -> bool {
-        name.starts_with(OWN_NAME)
-    }
-
     async fn refuse_name(&mut self) -> Result<(), End> {
         let why = format!("names that begin with `{OWN_NAME}` are the gateway's own");
         let refused = self.refuse(Code::Forbidden, why).await;
@@ -116,7 +112,7 @@ impl Session {
     }
 
     async fn parse(&mut self, name: String, sql: &str, types: Vec<u32>) -> Result<(), End> {
-        if self.is_reserved(&name) {
+        if is_reserved(&name) {
             return self.refuse_name().await;
         }
         if self.known.is_due(self.adapter.gate.now()) {
@@ -179,7 +175,7 @@ impl Session {
     }
 
     async fn bind(&mut self, bind: Bind) -> Result<(), End> {
-        if self.is_reserved(&bind.portal) || self.is_reserved(&bind.statement) {
+        if is_reserved(&bind.portal) || is_reserved(&bind.statement) {
             return self.refuse_name().await;
         }
         let prepared = self.prepared(&bind.statement).await?;
@@ -279,7 +275,7 @@ impl Session {
     }
 
     async fn execute(&mut self, portal: String, rows_max: u32) -> Result<(), End> {
-        if self.is_reserved(&portal) {
+        if is_reserved(&portal) {
             return self.refuse_name().await;
         }
         let kind = self.portals.get(&portal).map(|it| it.unit.judged.kind.clone());
@@ -475,4 +471,9 @@ impl Session {
         }
         Ok(Some(said))
     }
+}
+
+/// Returns whether a name is the gateway's own.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with(OWN_NAME)
 }

@@ -1,11 +1,11 @@
-//! A refusal as PostgreSQL's clients read it: an ErrorResponse with SQLSTATE 42501.
+//! A refusal as PostgreSQL's clients read it: an `ErrorResponse` with SQLSTATE 42501.
 
 use killick_model::{Code, Refusal};
 
 /// `insufficient_privilege`: what every refusal of the gateway is to a client.
 pub(crate) const SQLSTATE: &str = "42501";
 
-/// The fields of an ErrorResponse.
+/// The fields of an `ErrorResponse`.
 pub(crate) struct Fields {
     pub(crate) sqlstate: &'static str,
     pub(crate) message: String,

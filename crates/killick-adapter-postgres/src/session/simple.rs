@@ -314,7 +314,7 @@ impl Session {
         }
     }
 
-    /// Passes the server's answer on, up to ReadyForQuery, which stays here.
+    /// Passes the server's answer on, up to `ReadyForQuery`, which stays here.
     pub(crate) async fn relay(&mut self) -> Result<Ran, End> {
         let mut ran = Ran { tag: None, status: b'I' };
         let mut failed = false;
@@ -339,11 +339,6 @@ impl Session {
                     }
                     return Ok(ran);
                 }
-                // A function called by its number answers without a tag.
-                b'V' => {
-                    ran.tag = Some(String::new());
-                    self.client.pass(&bytes).await?;
-                }
                 b'C' => {
                     ran.tag = backend::command_tag(&bytes).map(str::to_owned);
                     // The one before was not the last of its text; the last one waits for COMMIT.
@@ -354,7 +349,8 @@ impl Session {
                         self.client.pass(&bytes).await?;
                     }
                 }
-                b'I' => {
+                // A function called by its number answers without a tag.
+                b'I' | b'V' => {
                     ran.tag = Some(String::new());
                     self.client.pass(&bytes).await?;
                 }

@@ -16,7 +16,7 @@ fn text(rest: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(text).ok()?, rest.get(1..)?))
 }
 
-/// Reads ParameterStatus: name and value.
+/// Reads `ParameterStatus`: name and value.
 #[must_use]
 pub fn parameter(frame: &Bytes) -> Option<(&str, &str)> {
     let (name, rest) = text(frame.get(5..)?)?;
@@ -24,13 +24,13 @@ pub fn parameter(frame: &Bytes) -> Option<(&str, &str)> {
     Some((name, value))
 }
 
-/// Reads the tag of CommandComplete.
+/// Reads the tag of `CommandComplete`.
 #[must_use]
 pub fn command_tag(frame: &Bytes) -> Option<&str> {
     text(frame.get(5..)?).map(|(tag, _)| tag)
 }
 
-/// Reads SQLSTATE and message of an ErrorResponse or a notice.
+/// Reads SQLSTATE and message of an `ErrorResponse` or a notice.
 #[must_use]
 pub fn error_text(frame: &Bytes) -> (String, String) {
     let (mut sqlstate, mut message) = ("XX000".to_owned(), "the server gave no reason".to_owned());
@@ -51,7 +51,7 @@ pub fn error_text(frame: &Bytes) -> (String, String) {
     (sqlstate, message)
 }
 
-/// Reads the values of a DataRow.
+/// Reads the values of a `DataRow`.
 #[must_use]
 pub fn row_values(frame: &Bytes) -> Option<Vec<Option<Bytes>>> {
     let mut rest = body(frame);
@@ -72,7 +72,7 @@ pub fn row_values(frame: &Bytes) -> Option<Vec<Option<Bytes>>> {
     rest.is_empty().then_some(values)
 }
 
-/// Writes a DataRow.
+/// Writes a `DataRow`.
 pub fn encode_row(out: &mut BytesMut, values: &[Option<Bytes>]) {
     framed(out, b'D', |out| {
         out.put_u16(u16::try_from(values.len()).unwrap_or(u16::MAX));
@@ -88,7 +88,7 @@ pub fn encode_row(out: &mut BytesMut, values: &[Option<Bytes>]) {
     });
 }
 
-/// Writes a RowDescription again without its last columns.
+/// Writes a `RowDescription` again without its last columns.
 #[must_use]
 pub fn without_last_columns(frame: &Bytes, last: usize) -> Option<BytesMut> {
     let mut rest = frame.get(5..)?;
@@ -108,13 +108,13 @@ pub fn without_last_columns(frame: &Bytes, last: usize) -> Option<BytesMut> {
     Some(out)
 }
 
-/// Reads how many columns a RowDescription has.
+/// Reads how many columns a `RowDescription` has.
 #[must_use]
 pub fn columns(frame: &Bytes) -> usize {
     frame.get(5..).and_then(|mut rest| rest.try_get_u16().ok()).map_or(0, usize::from)
 }
 
-/// Writes an ErrorResponse.
+/// Writes an `ErrorResponse`.
 pub fn encode_error(
     out: &mut BytesMut,
     severity: &str,
@@ -142,17 +142,17 @@ pub fn encode_error(
     });
 }
 
-/// Writes CommandComplete.
+/// Writes `CommandComplete`.
 pub fn encode_complete(out: &mut BytesMut, tag: &str) {
     framed(out, b'C', |out| put_text(out, tag));
 }
 
-/// Writes ReadyForQuery.
+/// Writes `ReadyForQuery`.
 pub fn encode_ready(out: &mut BytesMut, status: u8) {
     framed(out, b'Z', |out| out.put_u8(status));
 }
 
-/// Writes ParameterStatus.
+/// Writes `ParameterStatus`.
 pub fn encode_parameter(out: &mut BytesMut, name: &str, value: &str) {
     framed(out, b'S', |out| {
         put_text(out, name);
@@ -160,7 +160,7 @@ pub fn encode_parameter(out: &mut BytesMut, name: &str, value: &str) {
     });
 }
 
-/// Writes BackendKeyData.
+/// Writes `BackendKeyData`.
 pub fn encode_key(out: &mut BytesMut, process: u32, key: &[u8]) {
     framed(out, b'K', |out| {
         out.put_u32(process);
@@ -176,16 +176,18 @@ pub fn encode_authentication(out: &mut BytesMut, kind: u32, data: &[u8]) {
     });
 }
 
-/// Writes NegotiateProtocolVersion: the newest minor version that is spoken, and options that are not known.
+/// Writes `NegotiateProtocolVersion`: the newest minor version that is spoken, and options that are not known.
 pub fn encode_negotiate(out: &mut BytesMut, options: &[&str]) {
     framed(out, b'v', |out| {
         out.put_u32(0x0003_0000);
         out.put_u32(u32::try_from(options.len()).unwrap_or(u32::MAX));
-        options.iter().for_each(|option| put_text(out, option));
+        for option in options {
+            put_text(out, option);
+        }
     });
 }
 
-/// Writes a message without a body (ParseComplete `1`, BindComplete `2`, CloseComplete `3`, NoData `n`).
+/// Writes a message without a body (`ParseComplete` `1`, `BindComplete` `2`, `CloseComplete` `3`, `NoData` `n`).
 pub fn encode_bare(out: &mut BytesMut, tag: u8) {
     framed(out, tag, |_| ());
 }

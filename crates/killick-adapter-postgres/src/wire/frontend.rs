@@ -251,7 +251,9 @@ pub fn encode_parse(out: &mut BytesMut, name: &str, sql: &str, types: &[u32]) {
         put_text(out, name);
         put_text(out, sql);
         put_count(out, types.len());
-        types.iter().for_each(|kind| out.put_u32(*kind));
+        for kind in types {
+            out.put_u32(*kind);
+        }
     });
 }
 
@@ -268,7 +270,9 @@ pub fn encode_bind(
         put_text(out, portal);
         put_text(out, statement);
         put_count(out, formats.len());
-        formats.iter().for_each(|format| out.put_i16(*format));
+        for format in formats {
+            out.put_i16(*format);
+        }
         put_count(out, values.len());
         for value in values {
             match value {
@@ -280,7 +284,9 @@ pub fn encode_bind(
             }
         }
         put_count(out, results.len());
-        results.iter().for_each(|format| out.put_i16(*format));
+        for format in results {
+            out.put_i16(*format);
+        }
     });
 }
 

@@ -84,8 +84,8 @@ impl Client {
     ///
     /// # Errors
     /// It is not SCRAM.
-    pub fn last(&mut self, server_first: &str) -> Result<String, ScramError> {
-        let mut parts = server_first.split(',');
+    pub fn last(&mut self, opening: &str) -> Result<String, ScramError> {
+        let mut parts = opening.split(',');
         let nonce = attribute(parts.next(), "r=")?;
         let salt =
             STANDARD.decode(attribute(parts.next(), "s=")?).map_err(|_| ScramError::Malformed)?;
@@ -99,10 +99,10 @@ impl Client {
         let mut channel = self.gs2().as_bytes().to_vec();
         channel.extend_from_slice(self.binding.as_deref().unwrap_or_default());
         let without_proof = format!("c={},r={nonce}", STANDARD.encode(&channel));
-        let message = format!("{},{server_first},{without_proof}", self.first_bare);
+        let message = format!("{},{opening},{without_proof}", self.first_bare);
         let salted = Zeroizing::new(ScramVerifier::salted(&self.password, &salt, iterations));
         let client_key = Zeroizing::new(ScramVerifier::keyed(&*salted, b"Client Key"));
-        let stored_key = Sha256::digest(&*client_key);
+        let stored_key = Sha256::digest(*client_key);
         let signature = ScramVerifier::keyed(&stored_key, message.as_bytes());
         let proof: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
         let server_key = ScramVerifier::keyed(&*salted, b"Server Key");
@@ -135,7 +135,7 @@ pub struct Server {
     known: bool,
     gs2: String,
     first_bare: String,
-    server_first: String,
+    opening: String,
     nonce: String,
 }
 
@@ -169,14 +169,14 @@ impl Server {
             return Err(ScramError::Malformed);
         }
         let nonce = format!("{client_nonce}{nonce}");
-        let server_first =
+        let opening =
             format!("r={nonce},s={},i={}", STANDARD.encode(&verifier.salt), verifier.iterations);
         Ok(Self {
             verifier,
             known,
             gs2: format!("{flag},{authzid},"),
             first_bare: bare.to_owned(),
-            server_first,
+            opening,
             nonce,
         })
     }
@@ -184,7 +184,7 @@ impl Server {
     /// Returns the server's first message.
     #[must_use]
     pub fn first(&self) -> &str {
-        &self.server_first
+        &self.opening
     }
 
     /// Checks the client's last message and returns the server's.
@@ -203,7 +203,7 @@ impl Server {
         if attribute(parts.next(), "r=")? != self.nonce || proof.len() != 32 {
             return Err(ScramError::Malformed);
         }
-        let message = format!("{},{},{without_proof}", self.first_bare, self.server_first);
+        let message = format!("{},{},{without_proof}", self.first_bare, self.opening);
         let signature = ScramVerifier::keyed(&self.verifier.stored_key, message.as_bytes());
         let client_key: Vec<u8> = proof.iter().zip(signature).map(|(a, b)| a ^ b).collect();
         let fits = Sha256::digest(&client_key).as_slice().ct_eq(&self.verifier.stored_key);

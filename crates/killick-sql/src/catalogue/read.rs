@@ -5,12 +5,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
     Catalogue, Column, ForeignKey, Function, OnChange, Operator, Policy, Relation, RelationKind,
     Rule, SqlType, Trigger, Volatility,
+};
+
+mod rows;
+
+use rows::{
+    About, AggregateRow, CastRow, CheckRow, ColumnRow, EventRow, FunctionRow, IndexRow, InheritRow,
+    KeyRow, OperatorRow, PolicyRow, PublicationRow, RelationRow, RoleRow, RuleRow, SchemaRow,
+    TriggerRow, TypeRow,
 };
 
 /// One query of the inspector.
@@ -133,169 +140,6 @@ pub struct ReadError {
     pub query: &'static str,
     /// What is wrong.
     pub why: String,
-}
-
-#[derive(Deserialize)]
-struct About {
-    version: u32,
-    database: String,
-    role: String,
-    superuser: Option<bool>,
-    path: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RelationRow {
-    oid: u32,
-    schema: String,
-    name: String,
-    kind: String,
-    persistence: String,
-    owner: String,
-    tuples: f64,
-    bytes: u64,
-    rls: bool,
-    forced: bool,
-    definition: Option<String>,
-}
-#[derive(Deserialize)]
-struct ColumnRow {
-    relation: u32,
-    name: String,
-    number: i16,
-    r#type: u32,
-    type_text: String,
-    not_null: bool,
-    generated: String,
-    identity: String,
-    default: Option<String>,
-}
-#[derive(Deserialize)]
-struct IndexRow {
-    relation: u32,
-    is_primary: bool,
-    is_unique: bool,
-    columns: Option<Vec<String>>,
-    width: usize,
-    partial: bool,
-    deferrable: bool,
-    expressions: String,
-}
-#[derive(Deserialize)]
-struct TriggerRow {
-    relation: u32,
-    name: String,
-    function: u32,
-    r#type: i32,
-    enabled: String,
-    deferrable: bool,
-    columns: Option<Vec<String>>,
-}
-#[derive(Deserialize)]
-struct RuleRow {
-    relation: u32,
-    name: String,
-    event: String,
-    instead: bool,
-    definition: String,
-}
-#[derive(Deserialize)]
-struct KeyRow {
-    name: String,
-    child: u32,
-    parent: u32,
-    child_columns: Vec<String>,
-    parent_columns: Vec<String>,
-    on_delete: String,
-    on_update: String,
-    deferrable: bool,
-}
-#[derive(Deserialize)]
-struct CheckRow {
-    relation: u32,
-    r#type: u32,
-    expression: Option<String>,
-}
-#[derive(Deserialize)]
-struct PolicyRow {
-    relation: u32,
-    name: String,
-    using: Option<String>,
-    check: Option<String>,
-}
-#[derive(Deserialize)]
-struct InheritRow {
-    child: u32,
-    parent: u32,
-}
-#[derive(Deserialize)]
-struct PublicationRow {
-    relation: u32,
-    name: String,
-}
-#[derive(Deserialize)]
-struct FunctionRow {
-    oid: u32,
-    schema: String,
-    name: String,
-    arguments: Vec<u32>,
-    defaults: usize,
-    variadic: bool,
-    returns: u32,
-    kind: String,
-    volatility: String,
-    language: String,
-    definer: bool,
-    owner: String,
-    extension: Option<String>,
-    body: Option<String>,
-    definition: Option<String>,
-    settings: Option<Vec<String>>,
-    argument_names: Option<Vec<String>>,
-}
-#[derive(Deserialize)]
-struct AggregateRow {
-    aggregate: u32,
-    parts: Vec<u32>,
-}
-#[derive(Deserialize)]
-struct OperatorRow {
-    name: String,
-    schema: String,
-    left: u32,
-    right: u32,
-    function: u32,
-}
-#[derive(Deserialize)]
-struct TypeRow {
-    oid: u32,
-    schema: String,
-    name: String,
-    kind: String,
-    base: u32,
-    input: u32,
-    output: u32,
-    extension: Option<String>,
-}
-#[derive(Deserialize)]
-struct CastRow {
-    from: u32,
-    to: u32,
-    function: u32,
-}
-#[derive(Deserialize)]
-struct RoleRow {
-    name: String,
-    superuser: bool,
-}
-#[derive(Deserialize)]
-struct EventRow {
-    function: u32,
-    event: String,
-}
-#[derive(Deserialize)]
-struct SchemaRow {
-    name: String,
-    owner: String,
 }
 
 struct Answers<'a>(&'a [String]);

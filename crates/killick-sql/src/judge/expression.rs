@@ -27,7 +27,7 @@ impl Judge<'_> {
             }
             Node::A_Expr(it) => self.operator(&names(it.name())),
             Node::SubLink(it) if !it.oper_name().is_empty() => {
-                self.operator(&names(it.oper_name()))
+                self.operator(&names(it.oper_name()));
             }
             Node::SortBy(it) if !it.use_op().is_empty() => self.operator(&names(it.use_op())),
             Node::TypeName(it) => {

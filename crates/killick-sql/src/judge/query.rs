@@ -94,16 +94,15 @@ impl Judge<'_> {
     }
 
     pub(crate) fn object_of(&self, rv: &nodes::RangeVar) -> SqlObject {
-        match self.relation_of(rv) {
-            Some(relation) => relation_object(relation),
-            None => {
-                let name = rv.relname().unwrap_or_default();
-                let name = match rv.schemaname() {
-                    Some(schema) => format!("{schema}.{name}"),
-                    None => name.to_owned(),
-                };
-                object("table", name)
-            }
+        if let Some(relation) = self.relation_of(rv) {
+            relation_object(relation)
+        } else {
+            let name = rv.relname().unwrap_or_default();
+            let name = match rv.schemaname() {
+                Some(schema) => format!("{schema}.{name}"),
+                None => name.to_owned(),
+            };
+            object("table", name)
         }
     }
 
@@ -240,7 +239,7 @@ impl Judge<'_> {
         match held {
             Hold::Open => self.destroys(Group::Delete, object, why),
             Hold::Key | Hold::Limit => {
-                self.touch(Group::Delete, Effect::DESTROY, true, object, why)
+                self.touch(Group::Delete, Effect::DESTROY, true, object, why);
             }
         }
     }

@@ -148,7 +148,7 @@ impl Judge<'_> {
         match name {
             Some(name) => self.set(&name, value.as_deref()),
             None => {
-                self.unrecognized("`set_config` of a setting whose name only shows when it runs")
+                self.unrecognized("`set_config` of a setting whose name only shows when it runs");
             }
         }
         let changed = std::mem::replace(&mut self.kind, kind);

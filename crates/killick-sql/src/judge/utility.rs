@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use killick_model::{Effect, Facet};
-use pg_raw_parse::raw::{
-    AlterTableType as At, DiscardMode, ObjectType, TransactionStmtKind as Tx, VariableSetKind,
-};
+use pg_raw_parse::raw::{DiscardMode, TransactionStmtKind as Tx, VariableSetKind};
 use pg_raw_parse::{Node, nodes};
 
 use super::expression::text_constant;
-use super::query::relation_object;
 use super::{Judge, names, object};
-use crate::catalogue::RelationKind;
-use crate::judged::{Group, Judged, Kind, SqlObject, Wrapping};
+use crate::judged::{Group, Judged, Kind, Wrapping};
 
 impl Judge<'_> {
     /// Judges a statement that is not a query. A kind that is not named here is unrecognized.
@@ -58,7 +54,7 @@ impl Judge<'_> {
                 );
             }
             Node::ListenStmt(_) | Node::UnlistenStmt(_) => {
-                self.session_read("notifications are heard")
+                self.session_read("notifications are heard");
             }
             Node::CheckPointStmt(_) => {
                 self.writes(
@@ -103,13 +99,13 @@ impl Judge<'_> {
         );
         match it.kind {
             Tx::TRANS_STMT_BEGIN | Tx::TRANS_STMT_START => {
-                let read_only = it.options().iter().filter_map(|option| match option {
+                let mut read_only = it.options().iter().filter_map(|option| match option {
                     Node::DefElem(option) if option.defname() == Some("transaction_read_only") => {
                         Some(truth(option.arg()))
                     }
                     _ => None,
                 });
-                self.kind = Kind::Begin { read_only: read_only.last() };
+                self.kind = Kind::Begin { read_only: read_only.next_back() };
             }
             Tx::TRANS_STMT_COMMIT => self.kind = Kind::Commit { chain: it.chain },
             Tx::TRANS_STMT_ROLLBACK => self.kind = Kind::Rollback { chain: it.chain },
@@ -234,13 +230,12 @@ impl Judge<'_> {
     }
 
     fn fetch(&mut self, name: &str) {
-        match self.state.cursors.get(name).cloned() {
-            Some(inner) => self.of_inner(&inner),
+        if let Some(inner) = self.state.cursors.get(name).cloned() {
+            self.of_inner(&inner);
+        } else {
             // The server says that there is none; a portal of the extended protocol is no cursor of ours.
-            None => {
-                self.plain = false;
-                self.session_read("a cursor is read");
-            }
+            self.plain = false;
+            self.session_read("a cursor is read");
         }
     }
 
@@ -254,7 +249,7 @@ impl Judge<'_> {
                 option.defname().is_some_and(|name| name.eq_ignore_ascii_case("analyze"))
             })
             .map(|option| matches!(option.arg(), Node::None) || truth(option.arg()))
-            .last()
+            .next_back()
             .unwrap_or(false);
         if runs {
             return self.nested(it.query());
@@ -357,530 +352,6 @@ impl Judge<'_> {
             "dead rows are cleared or statistics taken",
         );
         if it.is_vacuumcmd {
-            self.wrapping = Wrapping::Refuses;
-        }
-    }
-
-    fn definition(&mut self, node: Node<'_>) {
-        match node {
-            Node::CreateStmt(it) => self.create_table(it.relation(), "a table is made"),
-            Node::CreateTableAsStmt(it) => {
-                self.nested(it.query());
-                let rv = it.into().and_then(nodes::IntoClause::rel);
-                self.create_table(rv, "a table is made from what is read");
-            }
-            Node::ViewStmt(it) => {
-                self.nested(it.query());
-                let name = it.view().map(|rv| self.object_of(rv));
-                let there = it.replace && name.as_ref().is_some_and(|it| it.oid.is_some());
-                let target = name.unwrap_or_else(|| object("view", ""));
-                if there {
-                    self.touch(Group::Alter, Effect::WRITE, true, target, "a view is replaced");
-                } else {
-                    self.writes(Group::Create, target, "a view is made");
-                }
-            }
-            Node::IndexStmt(it) => self.index(it),
-            Node::CreateSchemaStmt(it) => {
-                self.writes(
-                    Group::Create,
-                    object("schema", it.schemaname().unwrap_or_default()),
-                    "a schema is made",
-                );
-                for element in it.schema_elts() {
-                    self.nested(element);
-                }
-            }
-            Node::CreateSeqStmt(it) => self.create_table(it.sequence(), "a sequence is made"),
-            Node::CreateDomainStmt(_)
-            | Node::CreateEnumStmt(_)
-            | Node::CompositeTypeStmt(_)
-            | Node::CreateRangeStmt(_)
-            | Node::CreateStatsStmt(_)
-            | Node::DefineStmt(_) => self.define(node),
-            Node::AlterEnumStmt(_) | Node::AlterStatsStmt(_) | Node::AlterCollationStmt(_) => {
-                self.touch(
-                    Group::Alter,
-                    Effect::WRITE,
-                    true,
-                    object("type", ""),
-                    "a type is changed",
-                );
-            }
-            Node::CommentStmt(_) => {
-                self.touch(
-                    Group::Alter,
-                    Effect::WRITE,
-                    true,
-                    object("comment", ""),
-                    "a comment is replaced",
-                );
-            }
-            Node::RefreshMatViewStmt(it) => self.refresh(it),
-            Node::DropStmt(it) => self.drop(it),
-            Node::TruncateStmt(it) => self.truncate(it),
-            Node::AlterTableStmt(it) => self.alter_table(it),
-            Node::RenameStmt(it) => self.rename(it),
-            Node::AlterSeqStmt(it) => {
-                let target =
-                    it.sequence().map_or_else(|| object("sequence", ""), |rv| self.object_of(rv));
-                self.touch(
-                    Group::Alter,
-                    Effect::DESTROY,
-                    true,
-                    target,
-                    "a sequence goes on elsewhere",
-                );
-            }
-            Node::AlterDomainStmt(_) | Node::AlterTypeStmt(_) => {
-                let target = object("type", "");
-                self.touch(
-                    Group::Alter,
-                    Effect::DESTROY,
-                    false,
-                    target,
-                    "what values may be is changed",
-                );
-            }
-            Node::CreatedbStmt(it) => {
-                self.writes(
-                    Group::Create,
-                    object("database", it.dbname().unwrap_or_default()),
-                    "a database is made",
-                );
-                self.wrapping = Wrapping::Refuses;
-            }
-            Node::DropdbStmt(it) => {
-                self.destroys(
-                    Group::Drop,
-                    object("database", it.dbname().unwrap_or_default()),
-                    "a whole database goes",
-                );
-                self.wrapping = Wrapping::Refuses;
-            }
-            Node::DropOwnedStmt(_) => {
-                self.destroys(
-                    Group::Drop,
-                    object("database", ""),
-                    "everything that a role owns goes",
-                );
-            }
-            other => self.administration(other),
-        }
-    }
-
-    fn create_table(&mut self, rv: Option<&nodes::RangeVar>, why: &str) {
-        let target = rv.map_or_else(|| object("table", ""), |rv| self.object_of(rv));
-        self.writes(Group::Create, target, why);
-    }
-
-    fn define(&mut self, node: Node<'_>) {
-        if let Node::DefineStmt(it) = node
-            && matches!(
-                it.kind,
-                ObjectType::OBJECT_OPERATOR
-                    | ObjectType::OBJECT_AGGREGATE
-                    | ObjectType::OBJECT_TYPE
-            )
-        {
-            return self.administers(
-                Group::Code,
-                object("operator", ""),
-                "code that runs later is bound to a name",
-            );
-        }
-        self.writes(Group::Create, object("type", ""), "a definition is made");
-    }
-
-    fn index(&mut self, it: &nodes::IndexStmt) {
-        let target = it.relation().map_or_else(|| object("index", ""), |rv| self.object_of(rv));
-        self.writes(Group::Create, target, "an index is made");
-        for param in it.index_params() {
-            self.query_of_expression(param.expr());
-        }
-        self.query_of_expression(it.where_clause());
-        if it.concurrent {
-            self.wrapping = Wrapping::Refuses;
-        }
-    }
-
-    fn refresh(&mut self, it: &nodes::RefreshMatViewStmt) {
-        let Some(rv) = it.relation() else { return self.unrecognized("a REFRESH without a view") };
-        let target = self.object_of(rv);
-        if it.skip_data {
-            let effect = Effect::DESTROY.with(Facet::Unbounded);
-            self.touch(Group::Maintain, effect, false, target, "a materialised view is emptied");
-        } else {
-            self.writes(Group::Maintain, target, "a materialised view is filled anew");
-        }
-        if let Some(text) = self.relation_of(rv).and_then(|it| it.definition.clone()) {
-            self.text_query(&text);
-        }
-        // CONCURRENTLY fits into a transaction here, unlike for indexes.
-    }
-
-    fn drop(&mut self, it: &nodes::DropStmt) {
-        if it.concurrent {
-            self.wrapping = Wrapping::Refuses;
-        }
-        let relation = matches!(
-            it.remove_type,
-            ObjectType::OBJECT_TABLE
-                | ObjectType::OBJECT_VIEW
-                | ObjectType::OBJECT_MATVIEW
-                | ObjectType::OBJECT_FOREIGN_TABLE
-                | ObjectType::OBJECT_SEQUENCE
-                | ObjectType::OBJECT_INDEX
-        );
-        for item in it.objects() {
-            let parts = match item {
-                Node::NodeList(list) => names(list),
-                Node::String(name) => name.sval().map(str::to_owned).into_iter().collect(),
-                Node::TypeName(it) => {
-                    it.names().iter().filter_map(|n| n.sval().map(str::to_owned)).collect()
-                }
-                Node::ObjectWithArgs(it) => names(it.objname()),
-                _ => Vec::new(),
-            };
-            if relation {
-                self.drop_relation(&parts, it);
-            } else {
-                self.drop_other(&parts, it);
-            }
-        }
-    }
-
-    fn drop_relation(&mut self, parts: &[String], it: &nodes::DropStmt) {
-        let found = match parts {
-            [name] => self.catalogue.relation(None, name).cloned(),
-            [.., schema, name] => self.catalogue.relation(Some(schema), name).cloned(),
-            [] => None,
-        };
-        let name = parts.join(".");
-        let Some(relation) = found else {
-            let made =
-                self.state.made.iter().any(|it| *it == name || it.ends_with(&format!(".{name}")));
-            let target = object("table", name);
-            if made || (it.missing_ok && !self.state.uncertain) {
-                self.writes(Group::Drop, target, "what the session made goes, or nothing");
-            } else {
-                self.destroys(Group::Drop, target, "a table goes with its rows");
-            }
-            return;
-        };
-        let target = relation_object(&relation);
-        let data = matches!(
-            relation.kind,
-            RelationKind::Table
-                | RelationKind::Partitioned
-                | RelationKind::Materialised
-                | RelationKind::Sequence
-        );
-        if relation.persistence == 't' {
-            self.writes(Group::Drop, target, "a temporary table goes");
-        } else if data {
-            self.destroys(Group::Drop, target, "a table goes with its rows");
-        } else {
-            self.touch(Group::Drop, Effect::DESTROY, false, target, "a definition goes");
-        }
-        for child in relation.children.clone() {
-            if let Some(child) = self.catalogue.relations.get(&child).cloned() {
-                let target = relation_object(&child);
-                self.destroys(Group::Drop, target, "a partition goes with its rows");
-            }
-        }
-    }
-
-    fn drop_other(&mut self, parts: &[String], it: &nodes::DropStmt) {
-        let name = parts.join(".");
-        match it.remove_type {
-            ObjectType::OBJECT_SCHEMA => {
-                self.destroys(
-                    Group::Drop,
-                    object("schema", name.clone()),
-                    "a schema goes with all that is in it",
-                );
-                let inside: Vec<_> = self
-                    .catalogue
-                    .relations
-                    .values()
-                    .filter(|relation| {
-                        relation.schema == name
-                            && matches!(
-                                relation.kind,
-                                RelationKind::Table
-                                    | RelationKind::Partitioned
-                                    | RelationKind::Materialised
-                            )
-                    })
-                    .map(|relation| relation_object(relation))
-                    .collect();
-                for target in inside {
-                    self.destroys(Group::Drop, target, "a table goes with its rows");
-                }
-            }
-            ObjectType::OBJECT_EXTENSION | ObjectType::OBJECT_TYPE | ObjectType::OBJECT_DOMAIN => {
-                self.destroys(
-                    Group::Drop,
-                    object("type", name),
-                    "a definition goes, and columns with it",
-                );
-            }
-            ObjectType::OBJECT_POLICY
-            | ObjectType::OBJECT_TRIGGER
-            | ObjectType::OBJECT_RULE
-            | ObjectType::OBJECT_EVENT_TRIGGER => {
-                let target = object("protection", name);
-                let effect = Effect::DESTROY.with(Facet::Administers);
-                self.touch(Group::Protection, effect, false, target, "a guard goes");
-            }
-            _ => {
-                self.touch(
-                    Group::Drop,
-                    Effect::DESTROY,
-                    true,
-                    object("object", name),
-                    "a definition goes",
-                );
-            }
-        }
-    }
-
-    fn truncate(&mut self, it: &nodes::TruncateStmt) {
-        let mut todo: Vec<SqlObject> = Vec::new();
-        for rv in it.relations() {
-            let Node::RangeVar(rv) = rv else { continue };
-            todo.push(self.object_of(rv));
-            let Some(relation) = self.relation_of(rv).cloned() else { continue };
-            self.fires(&relation, "truncate");
-            let mut pending = vec![relation.oid];
-            let cascade = it.behavior == pg_raw_parse::raw::DropBehavior::DROP_CASCADE;
-            while let Some(oid) = pending.pop() {
-                let Some(relation) = self.catalogue.relations.get(&oid).cloned() else { continue };
-                let next =
-                    relation.children.iter().copied().chain(
-                        relation.referenced_by.iter().filter(|_| cascade).map(|key| key.child),
-                    );
-                for child in next {
-                    if let Some(child) = self.catalogue.relations.get(&child).cloned() {
-                        let target = relation_object(&child);
-                        if !todo.contains(&target) {
-                            self.fires(&child, "truncate");
-                            todo.push(target);
-                            pending.push(child.oid);
-                        }
-                    }
-                }
-            }
-        }
-        for target in todo {
-            self.destroys(Group::Truncate, target, "a table is emptied");
-        }
-    }
-
-    fn alter_table(&mut self, it: &nodes::AlterTableStmt) {
-        let Some(rv) = it.relation() else {
-            return self.unrecognized("an ALTER without a relation");
-        };
-        let target = self.object_of(rv);
-        for command in it.cmds() {
-            match command {
-                Node::AlterTableCmd(command) => self.alter_command(&target, command),
-                _ => self.unrecognized("an ALTER TABLE of an unknown kind"),
-            }
-        }
-    }
-
-    fn alter_command(&mut self, target: &SqlObject, command: &nodes::AlterTableCmd) {
-        let target = target.clone();
-        match command.subtype {
-            At::AT_AddColumn
-            | At::AT_ColumnDefault
-            | At::AT_SetNotNull
-            | At::AT_SetStatistics
-            | At::AT_SetOptions
-            | At::AT_ResetOptions
-            | At::AT_SetStorage
-            | At::AT_SetCompression
-            | At::AT_AddIndex
-            | At::AT_AddConstraint
-            | At::AT_ValidateConstraint
-            | At::AT_AddIndexConstraint
-            | At::AT_ClusterOn
-            | At::AT_DropCluster
-            | At::AT_SetRelOptions
-            | At::AT_ResetRelOptions
-            | At::AT_ReplaceRelOptions
-            | At::AT_AttachPartition
-            | At::AT_AddIdentity
-            | At::AT_SetLogged
-            | At::AT_AddInherit
-            | At::AT_AddOf
-            | At::AT_AlterConstraint => {
-                self.writes(Group::Alter, target, "a definition is added to");
-                if let Node::ColumnDef(column) = command.def() {
-                    for constraint in column.constraints() {
-                        if let Node::Constraint(constraint) = constraint {
-                            self.query_of_expression(constraint.raw_expr());
-                        }
-                    }
-                }
-            }
-            At::AT_DropColumn => {
-                self.destroys(Group::Alter, target, "a column goes with its values")
-            }
-            At::AT_AlterColumnType => {
-                self.destroys(Group::Alter, target, "every value of a column is rewritten");
-                if let Node::ColumnDef(column) = command.def() {
-                    self.query_of_expression(column.raw_default());
-                }
-            }
-            At::AT_DropConstraint
-            | At::AT_DropNotNull
-            | At::AT_DropIdentity
-            | At::AT_DropExpression
-            | At::AT_SetIdentity
-            | At::AT_DropOids
-            | At::AT_DropInherit
-            | At::AT_DropOf => {
-                self.touch(
-                    Group::Protection,
-                    Effect::DESTROY,
-                    false,
-                    target,
-                    "a guard of the data goes",
-                );
-            }
-            At::AT_DetachPartition | At::AT_DetachPartitionFinalize => {
-                let effect = Effect::DESTROY.with(Facet::Unbounded);
-                self.touch(
-                    Group::Alter,
-                    effect,
-                    false,
-                    target,
-                    "a partition's rows leave the table",
-                );
-            }
-            _ => self.administers(
-                Group::Protection,
-                target,
-                "who may do what, or what is guarded, is changed",
-            ),
-        }
-    }
-
-    fn rename(&mut self, it: &nodes::RenameStmt) {
-        let target = it.relation().map_or_else(
-            || object("object", it.newname().unwrap_or_default()),
-            |rv| self.object_of(rv),
-        );
-        match it.rename_type {
-            ObjectType::OBJECT_DATABASE
-            | ObjectType::OBJECT_ROLE
-            | ObjectType::OBJECT_SCHEMA
-            | ObjectType::OBJECT_FUNCTION
-            | ObjectType::OBJECT_PROCEDURE
-            | ObjectType::OBJECT_ROUTINE
-            | ObjectType::OBJECT_POLICY
-            | ObjectType::OBJECT_TRIGGER
-            | ObjectType::OBJECT_RULE => {
-                self.administers(Group::Rename, target, "a name that others go by is changed");
-            }
-            _ => self.writes(Group::Rename, target, "a name is changed"),
-        }
-    }
-
-    fn administration(&mut self, node: Node<'_>) {
-        let (group, kind, why) = match node {
-            Node::CreateFunctionStmt(_) | Node::AlterFunctionStmt(_) => {
-                (Group::Code, "function", "code that runs later is made or changed")
-            }
-            Node::CreateTrigStmt(_)
-            | Node::CreateEventTrigStmt(_)
-            | Node::AlterEventTrigStmt(_) => {
-                (Group::Code, "trigger", "code that runs later is made or changed")
-            }
-            Node::RuleStmt(_) => {
-                (Group::Code, "rule", "statements of others are rewritten from here on")
-            }
-            Node::CreatePLangStmt(_)
-            | Node::CreateExtensionStmt(_)
-            | Node::AlterExtensionStmt(_)
-            | Node::AlterExtensionContentsStmt(_)
-            | Node::CreateTransformStmt(_)
-            | Node::CreateCastStmt(_)
-            | Node::CreateConversionStmt(_)
-            | Node::CreateAmStmt(_)
-            | Node::CreateOpClassStmt(_)
-            | Node::CreateOpFamilyStmt(_)
-            | Node::AlterOpFamilyStmt(_)
-            | Node::AlterOperatorStmt(_)
-            | Node::AlterTSConfigurationStmt(_)
-            | Node::AlterTSDictionaryStmt(_) => {
-                (Group::Code, "extension", "code that runs later is made or changed")
-            }
-            Node::GrantStmt(_) | Node::GrantRoleStmt(_) | Node::AlterDefaultPrivilegesStmt(_) => {
-                (Group::Privilege, "privilege", "rights are given or taken")
-            }
-            Node::CreateRoleStmt(_)
-            | Node::AlterRoleStmt(_)
-            | Node::AlterRoleSetStmt(_)
-            | Node::DropRoleStmt(_)
-            | Node::ReassignOwnedStmt(_) => {
-                (Group::Role, "role", "roles, or what they own, are changed")
-            }
-            Node::AlterOwnerStmt(_) => {
-                (Group::Privilege, "owner", "somebody else becomes the owner")
-            }
-            Node::AlterObjectSchemaStmt(_) | Node::AlterObjectDependsStmt(_) => {
-                (Group::Rename, "object", "an object goes to another schema")
-            }
-            Node::AlterSystemStmt(_) => {
-                (Group::Configure, "server", "the server's configuration is changed")
-            }
-            Node::AlterDatabaseStmt(_)
-            | Node::AlterDatabaseSetStmt(_)
-            | Node::AlterDatabaseRefreshCollStmt(_)
-            | Node::CreateTableSpaceStmt(_)
-            | Node::AlterTableSpaceOptionsStmt(_)
-            | Node::AlterTableMoveAllStmt(_) => {
-                (Group::Configure, "database", "a database's configuration is changed")
-            }
-            Node::CreatePolicyStmt(_) | Node::AlterPolicyStmt(_) | Node::SecLabelStmt(_) => {
-                (Group::Protection, "policy", "who sees which rows is changed")
-            }
-            Node::CreatePublicationStmt(_)
-            | Node::AlterPublicationStmt(_)
-            | Node::CreateSubscriptionStmt(_)
-            | Node::AlterSubscriptionStmt(_) => (
-                Group::Remote,
-                "publication",
-                "what leaves for or comes from other servers is changed",
-            ),
-            Node::CreateFdwStmt(_)
-            | Node::AlterFdwStmt(_)
-            | Node::CreateForeignServerStmt(_)
-            | Node::AlterForeignServerStmt(_)
-            | Node::CreateUserMappingStmt(_)
-            | Node::AlterUserMappingStmt(_)
-            | Node::DropUserMappingStmt(_)
-            | Node::ImportForeignSchemaStmt(_) => {
-                (Group::Remote, "server", "the way to another server is changed")
-            }
-            Node::DropTableSpaceStmt(_) | Node::DropSubscriptionStmt(_) => {
-                self.destroys(Group::Drop, object("object", ""), "what it holds goes with it");
-                self.wrapping = Wrapping::Refuses;
-                return;
-            }
-            _ => return self.unrecognized("a kind of statement that is not known"),
-        };
-        self.administers(group, object(kind, ""), why);
-        if matches!(
-            node,
-            Node::AlterSystemStmt(_)
-                | Node::CreateTableSpaceStmt(_)
-                | Node::CreateSubscriptionStmt(_)
-        ) {
             self.wrapping = Wrapping::Refuses;
         }
     }
