@@ -193,6 +193,9 @@ pub(crate) fn build(
     })
 }
 
+/// The adapter that serves web APIs.
+pub(crate) type Http = HttpAdapter;
+
 /// The adapter that serves databases.
 pub(crate) type Databases = PostgresAdapter;
 

@@ -114,16 +114,15 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let (home, config) = (&home, &config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let keys = keys_of(home, clock.now())?;
-    let store = SqliteStore::open(&home.store(), Arc::clone(&keys.master))
-        .context("the store cannot be opened")?;
+    let store = SqliteStore::open(&home.store(), Arc::clone(&keys.master));
+    let store = Arc::new(store.context("the store cannot be opened")?);
     let packs = load_packs(home)?;
-    let store: Arc<SqliteStore> = Arc::new(store);
     let pdp = load_policies(store.as_ref(), &packs)?;
     let journal = open_journal(home, config, &keys, &clock)?;
     let door = listen_tcp(config.gateway.listen).await.context("the gateway cannot listen")?;
-    let databases_at = config.databases_listen();
-    let database_door =
-        listen_tcp(databases_at).await.context("the gateway cannot listen for databases")?;
+    let database_door = listen_tcp(config.databases_listen())
+        .await
+        .context("the gateway cannot listen for databases")?;
     let admin = listen_admin(&home.socket()).await.context("the admin socket cannot be opened")?;
     let net = Net::new(
         keys.ca,
@@ -131,17 +130,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         Arc::clone(&clock),
     )
     .context("the network cannot be set up")?;
-    let gate = Arc::new(Gate::open(GateParts {
-        record: Arc::new(journal.clone()) as Arc<dyn Record>,
-        store: Arc::clone(&store) as Arc<dyn Store>,
-        clock: Arc::clone(&clock),
-        pdp,
-        config: GateConfig {
-            production_waiver: config.production.without_fence == WithoutFence::ReadWrite,
-            grace_millis: config.recovery.grace_millis,
-            ..GateConfig::default()
-        },
-    })?);
+    let gate = open_gate(&journal, &store, &clock, pdp, config)?;
     let vault: Arc<dyn Vault> = Arc::new(SealedVault::of(&store));
     let streams: Arc<dyn Streams> = Arc::new(net);
     let http = adapters::build(&gate, &streams, &vault, packs, store.upstreams()?);
@@ -160,22 +149,17 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         tracing::warn!(interrupted, "calls were being sent when the gateway stopped");
     }
     let uid = rustix::process::geteuid().as_raw();
-    let administration = Arc::new(Administration::new(AdministrationParts {
-        gate: Arc::clone(&gate),
-        vault: Arc::clone(&vault),
-        proof: Arc::new(Passphrase::of(&store, Arc::clone(&clock))),
-        record: Arc::new(RecordReader::new(journal.clone(), home.clone())),
-        rest: Arc::new(Rest::new(
-            Arc::clone(&http),
-            Arc::clone(&databases),
-            database_door.address(),
-            Arc::clone(&gate),
-        )),
-        gateway: format!("http://{}", door.address()),
-        ca_bundle: home.ca_bundle().display().to_string(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        uid,
-    }));
+    let running = Running {
+        gate: &gate,
+        vault: &vault,
+        store: &store,
+        clock: &clock,
+        journal: &journal,
+        http: &http,
+        databases: &databases,
+    };
+    let doors = (door.address(), database_door.address());
+    let administration = administration(&running, home, doors, uid);
     let clockwork = tokio::spawn(Arc::clone(&deferrals).run());
     let (stopping, stopped) = watch::channel(false);
     let agents = door.address();
@@ -205,6 +189,62 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     }
     journal.close().await;
     Ok(())
+}
+
+fn open_gate(
+    journal: &Journal,
+    store: &Arc<SqliteStore>,
+    clock: &Arc<dyn Clock>,
+    pdp: Pdp,
+    config: &Config,
+) -> anyhow::Result<Arc<Gate>> {
+    Ok(Arc::new(Gate::open(GateParts {
+        record: Arc::new(journal.clone()) as Arc<dyn Record>,
+        store: Arc::clone(store) as Arc<dyn Store>,
+        clock: Arc::clone(clock),
+        pdp,
+        config: GateConfig {
+            production_waiver: config.production.without_fence == WithoutFence::ReadWrite,
+            grace_millis: config.recovery.grace_millis,
+            ..GateConfig::default()
+        },
+    })?))
+}
+
+/// What runs, as the administration point needs it.
+struct Running<'a> {
+    gate: &'a Arc<Gate>,
+    vault: &'a Arc<dyn Vault>,
+    store: &'a Arc<SqliteStore>,
+    clock: &'a Arc<dyn Clock>,
+    journal: &'a Journal,
+    http: &'a Arc<adapters::Http>,
+    databases: &'a Arc<adapters::Databases>,
+}
+
+fn administration(
+    running: &Running<'_>,
+    home: &Home,
+    (agents, databases): (SocketAddr, SocketAddr),
+    uid: u32,
+) -> Arc<Administration> {
+    let rest = Rest::new(
+        Arc::clone(running.http),
+        Arc::clone(running.databases),
+        databases,
+        Arc::clone(running.gate),
+    );
+    Arc::new(Administration::new(AdministrationParts {
+        gate: Arc::clone(running.gate),
+        vault: Arc::clone(running.vault),
+        proof: Arc::new(Passphrase::of(running.store, Arc::clone(running.clock))),
+        record: Arc::new(RecordReader::new(running.journal.clone(), home.clone())),
+        rest: Arc::new(rest),
+        gateway: format!("http://{agents}"),
+        ca_bundle: home.ca_bundle().display().to_string(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        uid,
+    }))
 }
 
 /// Loads the shipped packs and the owner's own.

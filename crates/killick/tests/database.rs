@@ -1,5 +1,5 @@
 //! A real PostgreSQL behind the gateway, and the real `psql` in front of it.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::Path;
 use std::process::Output;
