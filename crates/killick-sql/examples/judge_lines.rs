@@ -48,7 +48,7 @@ fn judge_case(
         (None, None) => vec![case["input"].as_str().unwrap().to_owned()],
     };
     let texts = match context["proto"].as_str() {
-        Some("fastpath") => vec![format!("SELECT {}", texts[0])],
+        Some("fastpath") => texts.iter().map(|text| format!("SELECT {text}")).collect(),
         _ => texts,
     };
     let mut state = SessionState::default();

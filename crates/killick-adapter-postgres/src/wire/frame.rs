@@ -95,7 +95,7 @@ mod tests {
         let mut stream = Vec::new();
         for (tag, body) in [(b'Q', &b"SELECT 1\0"[..]), (b'S', b""), (b'd', b"abc")] {
             stream.push(tag);
-            stream.extend((body.len() as u32 + 4).to_be_bytes());
+            stream.extend(u32::try_from(body.len() + 4).unwrap().to_be_bytes());
             stream.extend(body);
         }
         for cut in 0..=stream.len() {

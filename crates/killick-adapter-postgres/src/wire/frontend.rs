@@ -405,7 +405,7 @@ mod tests {
         #[test]
         fn no_body_makes_the_reader_panic(tag in any::<u8>(), body in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = vec![tag];
-            bytes.extend((body.len() as u32 + 4).to_be_bytes());
+            bytes.extend(u32::try_from(body.len() + 4).unwrap().to_be_bytes());
             bytes.extend(&body);
             let _ = read(&bytes);
         }
