@@ -92,6 +92,11 @@ async fn a_few_rows_pass_and_many_are_rolled_back_with_their_exact_number_until_
     passes(&said(&url, "DELETE FROM messages WHERE id = 7"));
     assert_eq!(stage.count("messages"), "2999");
 
+    // Statements of one text stand and fall together, as at the server itself.
+    let half = said(&url, "INSERT INTO messages VALUES (9100, 1, 'x'); SELECT 1 / 0");
+    assert!(!half.status.success());
+    assert_eq!(stage.count("messages"), "2999");
+
     let clean_up = "DELETE FROM messages WHERE client = 0";
     let why = refused(&said(&url, clean_up));
     assert!(why.contains("42501") && why.contains("rolled back"), "{why}");
@@ -197,6 +202,9 @@ async fn a_session_cannot_leave_its_role_its_guard_or_its_settings() {
     ] {
         refused(&said(&url, text));
     }
+    // What SQL prepared cannot be run unjudged by its name, and no savepoint can take the gateway's place.
+    refused(&said(&url, "SAVEPOINT _killick_refused"));
+    refused(&said(&url, "BEGIN; SAVEPOINT _killick_refused; SELECT 1; COMMIT"));
     // A refusal leaves the session usable, and a transaction failed until it is ended.
     let script = "\\set ON_ERROR_STOP 0\nBEGIN;\nSET ROLE postgres;\nSELECT 1;\nROLLBACK;\nSELECT 'still here';\n";
     let dir = TempDir::new().unwrap();

@@ -24,6 +24,17 @@ impl Session {
     /// Carries transaction control of the simple protocol; returns whether the next statement may follow.
     pub(crate) async fn control(&mut self, unit: &Unit) -> Result<bool, End> {
         let text = &unit.said.text;
+        if let Kind::Savepoint { name } = &unit.judged.kind
+            && name.starts_with(super::server::OWN_NAME)
+        {
+            let why = format!(
+                "names that begin with `{}` are the gateway's own",
+                super::server::OWN_NAME
+            );
+            let refused = self.refuse(killick_model::Code::Forbidden, why).await;
+            self.say_refused(&refused).await?;
+            return Ok(false);
+        }
         let sent = match &unit.judged.kind {
             Kind::Begin { read_only } => {
                 // BEGIN inside of an implicit transaction makes it the agent's own.

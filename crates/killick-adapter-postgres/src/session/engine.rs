@@ -267,6 +267,15 @@ impl Session {
     /// Tells the agent that it is ready, in the state that it knows.
     pub(crate) async fn say_ready(&mut self) -> Result<(), End> {
         self.pass_asides().await?;
+        let lifted = self
+            .server
+            .parameters
+            .get("default_transaction_read_only")
+            .is_some_and(|value| value == "off");
+        if lifted && self.place == Place::Idle {
+            // Whatever lifted it: the next read is guarded again.
+            self.server.own(&self.departure, "SET default_transaction_read_only = on").await?;
+        }
         let status = match self.place {
             Place::Idle | Place::Ours => b'I',
             Place::Agents => b'T',
@@ -312,7 +321,9 @@ impl Session {
                     .own(&self.departure, "ROLLBACK TO SAVEPOINT _killick_refused")
                     .await
                 {
-                    Ok(_) | Err(ServerError::Refused { .. }) => self.place = Place::Failed,
+                    Err(ServerError::Refused { .. }) => self.place = Place::Failed,
+                    // It did not fail, so it must not go on.
+                    Ok(_) => self.roll_back().await?,
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -183,9 +183,14 @@ impl Session {
             return Ok(());
         }
         let Some(prepared) = prepared else {
-            // The server says that there is none, in its own words; nothing can come of it.
-            self.encode_bind(&bind);
-            return self.drain().await;
+            // Not sent on: the name may be one that was prepared in SQL, and what runs must have been judged.
+            self.drain().await?;
+            if !self.skipping {
+                let why = format!("prepared statement \"{}\" does not exist", bind.statement);
+                self.say_error("26000", &why, None, None).await?;
+                self.skipping = true;
+            }
+            return Ok(());
         };
         let judged = self.judged_again(&prepared).await?;
         if self.skipping {
@@ -198,7 +203,20 @@ impl Session {
             types: prepared.types.clone(),
         };
         let unit = Unit { said, judged };
-        if is_control(&unit.judged.kind) || self.place == Place::Failed {
+        if self.place == Place::Failed && !is_control(&unit.judged.kind) {
+            self.drain().await?;
+            if !self.skipping {
+                self.say_error("25P02", super::simple::ABORTED, None, None).await?;
+                self.skipping = true;
+            }
+            return Ok(());
+        }
+        if let Kind::Savepoint { name } = &unit.judged.kind
+            && is_reserved(name)
+        {
+            return self.refuse_name().await;
+        }
+        if is_control(&unit.judged.kind) {
             self.encode_bind(&bind);
             self.portals.insert(bind.portal, Portal { unit, in_flight: None });
             return Ok(());

@@ -12,6 +12,10 @@ use super::transaction::Place;
 use super::unit::{Leave, Settle as _, Unit, is_control};
 use crate::wire::{backend, frontend};
 
+/// What a server says to statements of a failed transaction.
+pub(crate) const ABORTED: &str =
+    "current transaction is aborted, commands ignored until end of transaction block";
+
 /// What became of one statement at the server.
 pub(crate) struct Ran {
     /// Its command tag, when it succeeded.
@@ -50,6 +54,10 @@ impl Session {
             }
             let Some(unit) = self.unit_of(&statement) else { continue };
             if !self.one(&unit).await? {
+                // One that fails takes those before it with it.
+                if self.place == Place::Ours {
+                    self.roll_back().await?;
+                }
                 break;
             }
         }
@@ -143,11 +151,8 @@ impl Session {
             return self.control(unit).await;
         }
         if self.place == Place::Failed {
-            // The server says it in its own words.
-            frontend::encode_query(self.server.output(), &unit.said.text);
-            self.server.send(&self.departure).await?;
-            let ran = self.relay().await?;
-            return Ok(ran.tag.is_some());
+            self.say_error("25P02", ABORTED, None, None).await?;
+            return Ok(false);
         }
         self.carry(unit).await
     }
@@ -309,8 +314,13 @@ impl Session {
         if let Kind::Session { .. } = &unit.judged.kind {
             self.known.stale = true;
         }
-        if let Kind::Deallocate { name: None } = &unit.judged.kind {
-            self.statements.clear();
+        // Names are shared between SQL and the protocol: what one makes or drops, the other sees.
+        match &unit.judged.kind {
+            Kind::Deallocate { name: None } => self.statements.clear(),
+            Kind::Deallocate { name: Some(name) } | Kind::Prepare { name, .. } => {
+                self.statements.remove(name);
+            }
+            _ => {}
         }
     }
 
