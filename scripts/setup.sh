@@ -22,7 +22,8 @@ done
 # The compiler without the C library's headers links nothing.
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 # PostgreSQL's own grammar is built from source; its bindings are made with libclang.
-compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-dev)
+{ compgen -G '/usr/lib/llvm-*/lib/libclang.so' && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h'; } \
+  >/dev/null || missing+=(libclang-dev)
 # The tests run a real server and its real clients; no cluster of the system's own is made for that.
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
