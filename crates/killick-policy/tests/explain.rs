@@ -17,6 +17,11 @@ fn an_explanation_shows_every_rung_the_policies_and_the_facts_they_look_at() {
             breakGlass = false\n     \
             countsAsProduction = false\n     \
             createdBySession = false\n     \
+            damageObjects = 0\n     \
+            damageRows = 0\n     \
+            heldAtCommit = false\n     \
+            rows = (not known)\n     \
+            rowsMeasured = false\n     \
             sameEnvironment = true\n     \
             survivable = (not known)\n\
          takes a grace period first"

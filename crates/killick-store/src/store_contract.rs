@@ -17,6 +17,7 @@ use killick_model::{AgentName, EffectWord, SessionId, UnixMillis};
 
 use crate::limits::CREATED_PER_SESSION_MAX;
 
+mod databases;
 pub mod samples;
 
 use samples::{NOW, agent, answer, glass, grant, object, pending, request, session, upstream};
@@ -49,6 +50,8 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
         a_session_owns_what_it_created_and_nothing_else,
         created_objects_are_bounded,
         settings_are_kept,
+        databases::databases_are_replaced_and_removed,
+        databases::damage_is_summed_by_owner_and_environment_since_a_moment,
         what_is_not_there_is_missing,
     ] {
         test(make().as_ref());

@@ -98,7 +98,7 @@ fn a_later_schema_is_refused_and_left_as_it_is() {
     drop(open(folder.path()));
     raw(folder.path()).execute("UPDATE schema_version SET version = 999", []).unwrap();
     let opened = SqliteStore::open(&folder.path().join("state"), key(folder.path()));
-    assert_eq!(opened.unwrap_err(), OpenError::Newer { found: 999, known: 1 });
+    assert_eq!(opened.unwrap_err(), OpenError::Newer { found: 999, known: 2 });
     let version: i64 = raw(folder.path())
         .query_row("SELECT version FROM schema_version", [], |row| row.get(0))
         .unwrap();
