@@ -267,3 +267,21 @@ async fn pgbench_runs_unmodified_in_every_mode() {
     }
     assert_eq!(stage.count("pgbench_history"), "120");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_nests_without_end_does_not_end_the_gateway() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    let dir = TempDir::new().unwrap();
+    for (piece, times) in [
+        ("+(1)", 200_000),
+        (" COLLATE \"C\"", 70_000),
+        (" AT TIME ZONE 'UTC'", 50_000),
+        (" IS NULL", 3_900),
+    ] {
+        let file = dir.path().join("deep.sql");
+        std::fs::write(&file, format!("SELECT now(){};\n", piece.repeat(times))).unwrap();
+        let _ = psql(&url, &["-f", &file.display().to_string()]);
+        assert_eq!(passes(&said(&url, "SELECT 'alive'")), "alive", "{piece}");
+    }
+}

@@ -13,6 +13,10 @@ use crate::show::moment::{moment, relative, span};
 use crate::show::screen::aside;
 use crate::show::{Screen, Tone, plain};
 
+/// The stack of a worker. Texts of agents are parsed into trees that are walked recursively: the longest text
+/// that is judged, 1 MiB of four bytes a level, takes some 120 MiB. Pages that are not used cost nothing.
+const STACK_BYTES: usize = 512 << 20;
+
 pub(super) fn up(session: Session, args: &UpArgs) -> Ended {
     if !session.home.config().exists() {
         return Err(Failure::new(
@@ -32,7 +36,10 @@ pub(super) fn up(session: Session, args: &UpArgs) -> Ended {
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
     runtime.block_on(crate::daemon::run(home, config, ready))?;
     Ok(Exit::Done)
 }
