@@ -20,6 +20,7 @@ pub(crate) mod control;
 pub(crate) mod engine;
 pub(crate) mod extended;
 pub(crate) mod facts;
+pub(crate) mod own;
 pub(crate) mod refusal;
 pub(crate) mod server;
 pub(crate) mod simple;

@@ -84,6 +84,12 @@ pub struct Lifeline {
 }
 
 impl Lifeline {
+    /// Returns the lifeline of a call of the gateway's own, made for no session: nothing cuts it.
+    #[must_use]
+    pub(crate) fn own() -> Self {
+        Self::of(Vec::new())
+    }
+
     fn of(lines: Vec<Arc<Line>>) -> Self {
         Self {
             lines: lines

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::chain::{Call, InFlight, Permitted, Recorded, Stamp};
 use crate::decide::Due;
 use crate::facts::{CreatedCache, FactsCache, Resolve, with_declaration};
-use crate::freeze::Standings;
+use crate::freeze::{Lifeline, Standings};
 use crate::ids;
 use crate::ports::{
     BoxFuture, Damage, Durability, Receipt, Record, RecordError, Store, StoreError,
@@ -78,6 +78,37 @@ pub enum ErrandKind {
     RecoveryPoint,
     /// To log in where an agent's session will go on; must be a read.
     Session,
+    /// To look at what the gateway itself has to know of an upstream; must be a read.
+    Inspect,
+    /// To copy a whole upstream, or parts of it, to where recovery points are kept; must be a read.
+    Snapshot,
+    /// To put back what was destroyed, for a human whose proof was checked; may overwrite and remove.
+    Undo,
+}
+
+impl ErrandKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::RecoveryPoint => "recovery_point",
+            Self::Session => "session",
+            Self::Inspect => "inspect",
+            Self::Snapshot => "snapshot",
+            Self::Undo => "undo",
+        }
+    }
+
+    fn allows(self, effect: Effect) -> bool {
+        match self {
+            Self::Resolve | Self::Session | Self::Inspect | Self::Snapshot => {
+                effect.word() == EffectWord::Read
+            }
+            Self::RecoveryPoint => matches!(effect.word(), EffectWord::Read | EffectWord::Write),
+            Self::Undo => {
+                matches!(effect.word(), EffectWord::Read | EffectWord::Write | EffectWord::Destroy)
+            }
+        }
+    }
 }
 
 /// How a permitted call will be sent, for the record.
@@ -307,37 +338,55 @@ impl Gate {
         call: C,
         credential: Option<CredentialName>,
     ) -> Result<Recorded<C>, Refusal> {
+        let entry = Draft::new(Kind::Errand).of_principal(&live.principal);
+        self.write_errand(kind, call, credential, entry, live.lifeline.renewed()).await
+    }
+
+    /// Writes an errand that is made for no session on the record: `by` a human whose proof was checked by the
+    /// caller, or the gateway itself.
+    ///
+    /// # Errors
+    /// The errand would do more than its kind allows, or the record cannot take it.
+    pub async fn own_errand<C: Call>(
+        &self,
+        by: Option<String>,
+        kind: ErrandKind,
+        call: C,
+        credential: Option<CredentialName>,
+    ) -> Result<Recorded<C>, Refusal> {
+        let mut entry = Draft::new(Kind::Errand);
+        entry.by = by;
+        self.write_errand(kind, call, credential, entry, Lifeline::own()).await
+    }
+
+    async fn write_errand<C: Call>(
+        &self,
+        kind: ErrandKind,
+        call: C,
+        credential: Option<CredentialName>,
+        entry: Draft,
+        lifeline: Lifeline,
+    ) -> Result<Recorded<C>, Refusal> {
         let id = fresh_call()?;
         let effect = call.action().effect();
-        let allowed = match kind {
-            ErrandKind::Resolve | ErrandKind::Session => effect.word() == EffectWord::Read,
-            ErrandKind::RecoveryPoint => {
-                matches!(effect.word(), EffectWord::Read | EffectWord::Write)
-            }
-        };
-        if !allowed {
+        if !kind.allows(effect) {
             return Err(Refusal::new(
                 Code::ObligationFailed,
-                format!("an errand of the gateway would {}; the pack is wrong", effect.word()),
+                format!("an errand of the gateway would {}, which its kind may not", effect.word()),
             )
             .with_call(id));
         }
-        let mut entry =
-            Draft::new(Kind::Errand).of_principal(&live.principal).of_action(call.action());
+        let mut entry = entry.of_action(call.action());
         entry.call = Some(id.clone());
         entry.upstream = Some(call.upstream().clone());
         entry.credential = credential;
-        entry.verdict = Some(match kind {
-            ErrandKind::Resolve => "resolve".into(),
-            ErrandKind::RecoveryPoint => "recovery_point".into(),
-            ErrandKind::Session => "session".into(),
-        });
+        entry.verdict = Some(kind.as_str().into());
         let durability =
             if effect.is_only_read() { Durability::Bounded } else { Durability::Durable };
         let (in_flight, receipt) = self.write_call(&id, entry, durability, false).await?;
         let stamp = Stamp {
             call: id,
-            lifeline: live.lifeline.renewed(),
+            lifeline,
             entry: Draft::new(Kind::Errand),
             yes: None,
             points: Vec::new(),

@@ -1,6 +1,6 @@
 //! Fresh identifiers and tokens.
 
-use killick_model::{CallId, PendingId, RequestId, SessionId};
+use killick_model::{CallId, PendingId, PointId, RequestId, SessionId};
 use zeroize::Zeroizing;
 
 /// Bytes of randomness in a session token.
@@ -71,6 +71,10 @@ fresh!(
 fresh!(
     /// Returns a fresh id for a parked call.
     pending_id, PendingId, "p-", 5
+);
+fresh!(
+    /// Returns a fresh id for a recovery point.
+    point_id, PointId, "k-", 10
 );
 fresh!(
     /// Returns a fresh call id.

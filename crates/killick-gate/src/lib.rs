@@ -10,6 +10,7 @@ pub mod explain;
 pub mod facts;
 pub mod freeze;
 pub mod ids;
+pub mod points;
 pub mod ports;
 pub mod sessions;
 

@@ -129,6 +129,10 @@ name!(
     /// One parked call that waits for its grace period: `p-` and hex digits.
     PendingId, "a pending call's id", 40, "a-z 0-9 -", b'a'..=b'z' | b'0'..=b'9' | b'-'
 );
+name!(
+    /// One recovery point: `k-` and hex digits.
+    PointId, "a recovery point's id", 40, "a-z 0-9 -", b'a'..=b'z' | b'0'..=b'9' | b'-'
+);
 
 impl EnvironmentName {
     /// Parses a provider's own spelling: trimmed and lower-cased, blanks become `-`.

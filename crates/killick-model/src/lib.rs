@@ -14,6 +14,7 @@ pub mod environment;
 pub mod explain;
 pub mod id;
 pub mod object;
+pub mod point;
 pub mod principal;
 pub mod record;
 pub mod refusal;
@@ -26,8 +27,8 @@ pub use digest::CallDigest;
 pub use effect::{Effect, EffectWord, Facet, Facets, Severity};
 pub use environment::{Environment, Tier};
 pub use id::{
-    AgentName, CallId, CredentialName, EnvironmentName, IdError, PendingId, RequestId, SessionId,
-    UpstreamName,
+    AgentName, CallId, CredentialName, EnvironmentName, IdError, PendingId, PointId, RequestId,
+    SessionId, UpstreamName,
 };
 pub use object::{BackupsFate, ObjectFacts, ObjectRef, RowsFact};
 pub use principal::{Owner, Principal, Scope};

@@ -198,7 +198,7 @@ async fn open(
     }
 }
 
-async fn log_in_at(
+pub(crate) async fn log_in_at(
     adapter: &Arc<PostgresAdapter>,
     database: &Database,
     departure: &Departure,

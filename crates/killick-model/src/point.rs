@@ -1,0 +1,80 @@
+//! Recovery points: what is kept, off-site and sealed, of what a call destroys.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CallId, EnvironmentName, PointId, SessionId, UpstreamName};
+use crate::time::UnixMillis;
+
+/// What a recovery point holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointKind {
+    /// Rows as they were before one transaction, and as it left them.
+    Images,
+    /// Whole objects, copied before they were dropped, emptied or altered.
+    Copy,
+    /// A whole database.
+    Snapshot,
+}
+
+impl PointKind {
+    /// Returns the word for listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Copy => "copy",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
+/// What is known of a recovery point before anything is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointHead {
+    /// Its id.
+    pub id: PointId,
+    /// What it holds.
+    pub kind: PointKind,
+    /// What it was taken of.
+    pub upstream: UpstreamName,
+    /// Where that lives.
+    pub environment: EnvironmentName,
+    /// When it was begun.
+    pub taken: UnixMillis,
+    /// The call that it was taken for; none for a snapshot on demand.
+    pub call: Option<CallId>,
+    /// The session of that call.
+    pub session: Option<SessionId>,
+}
+
+/// One stream of bytes in a recovery point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointPart {
+    /// Its name, given by whoever took the point.
+    pub name: String,
+    /// Bytes in clear.
+    pub bytes: u64,
+}
+
+/// A recovery point that is complete and durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PointInfo {
+    /// What was known before.
+    #[serde(flatten)]
+    pub head: PointHead,
+    /// Its streams, in order.
+    pub parts: Vec<PointPart>,
+    /// When it may be removed for age.
+    pub expires: UnixMillis,
+    /// What whoever took it needs to restore it. Holds names and numbers, no rows.
+    pub manifest: serde_json::Value,
+}
+
+impl PointInfo {
+    /// Returns how many bytes it holds, in clear.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes))
+    }
+}
