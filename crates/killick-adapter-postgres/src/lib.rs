@@ -8,6 +8,7 @@ pub mod address;
 pub mod handshake;
 pub mod inspect;
 mod session;
+mod undo;
 pub mod wire;
 
 pub use session::adapter::{ADAPTER_NAME, PostgresAdapter, PostgresParts};

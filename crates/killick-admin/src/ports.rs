@@ -4,7 +4,8 @@ use killick_gate::ports::{ApproverProof, BoxFuture};
 use killick_model::admin::Upstream;
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
-use killick_model::{CallId, Principal, SessionId};
+use killick_model::point::{UndoAsk, UndoReport};
+use killick_model::{CallId, Principal, Refusal, SessionId};
 use killick_policy::ActionCatalogue;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -132,6 +133,13 @@ pub trait Reconfigure: Send + Sync {
 
     /// Asks the live provider what its pack does not know.
     fn pack_drift<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, String>>;
+
+    /// Puts back what a recovery point holds, or plans it, for a human whose proof was checked.
+    fn undo<'a>(
+        &'a self,
+        ask: &'a UndoAsk,
+        by: String,
+    ) -> BoxFuture<'a, Result<UndoReport, Refusal>>;
 
     /// Judges one call without sending it; `None` when the line is no call.
     fn explain(

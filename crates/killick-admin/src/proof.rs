@@ -86,6 +86,7 @@ pub fn of(command: &Command) -> Proof {
         | Command::KeyRotate { .. }
         | Command::DatabaseAdd(_)
         | Command::DatabaseRemove { .. }
+        | Command::Undo(_)
         | Command::PassphraseChange { .. } => Proof::Needed,
         Command::SessionOpen(ask) => {
             if ask.fence || could_be_production(&ask.environment) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use killick_model::admin::{Agent, CredentialInfo, Session, Upstream};
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
+use killick_model::point::{UndoAsk, UndoReport};
 use killick_model::request::{AccessRequest, BreakGlass, Grant, Pending};
 use killick_model::{
     AgentName, CallId, CredentialName, EffectWord, Owner, PendingId, RequestId, SessionId,
@@ -98,6 +99,8 @@ pub enum Command {
         /// Which.
         name: UpstreamName,
     },
+    /// Puts back what a transaction destroyed, or plans it.
+    Undo(Box<UndoAsk>),
     /// Declares an upstream.
     UpstreamAdd(UpstreamAsk),
     /// Lists upstreams.
@@ -303,6 +306,8 @@ pub enum Reply {
     Sessions(Vec<Session>),
     /// Databases.
     Databases(Vec<Database>),
+    /// What an undo did, or would do.
+    Undone(Box<UndoReport>),
     /// Upstreams.
     Upstreams(Vec<Upstream>),
     /// Credentials without values.

@@ -214,6 +214,14 @@ impl Reconfigure for FakeRest {
     fn pack_drift<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<String>, String>> {
         Box::pin(async { Ok(vec!["mutation sink".into()]) })
     }
+    fn undo<'a>(
+        &'a self,
+        ask: &'a killick_model::point::UndoAsk,
+        _: String,
+    ) -> BoxFuture<'a, Result<killick_model::point::UndoReport, killick_model::Refusal>> {
+        let done = !ask.dry_run;
+        Box::pin(async move { Ok(killick_model::point::UndoReport { done, ..Default::default() }) })
+    }
     fn explain(&self, _: &serde_json::Value, _: Option<&Principal>) -> Option<Explanation> {
         None
     }

@@ -124,7 +124,7 @@ pub struct Sending {
     /// Whether an answer without an error needs no entry of its own.
     pub quiet: bool,
     /// More for the entry's details.
-    pub details: Option<(&'static str, serde_json::Value)>,
+    pub details: Vec<(&'static str, serde_json::Value)>,
 }
 
 /// A store call on a thread that may block.
@@ -308,10 +308,8 @@ impl Gate {
         if let (Some(client), Some(details)) = (sending.client, entry.details.as_object_mut()) {
             details.insert("client".into(), client.into());
         }
-        if let (Some((name, value)), Some(details)) =
-            (sending.details, entry.details.as_object_mut())
-        {
-            details.insert(name.into(), value);
+        if let Some(details) = entry.details.as_object_mut() {
+            details.extend(sending.details.into_iter().map(|(name, value)| (name.into(), value)));
         }
         let effect = call.action().effect();
         if !effect.is_only_read() {

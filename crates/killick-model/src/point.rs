@@ -78,3 +78,65 @@ impl PointInfo {
         self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes))
     }
 }
+
+/// What an undo is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoAsk {
+    /// The recovery point that holds what was destroyed.
+    pub point: PointId,
+    /// Whether only the plan is wanted.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Rows that were edited since and are overwritten all the same, as the plan names them (`public.orders id=7`).
+    #[serde(default)]
+    pub overwrite: Vec<String>,
+    /// Whether every edited row is overwritten.
+    #[serde(default)]
+    pub overwrite_all: bool,
+    /// Whether edited rows are left as they are and the others restored.
+    #[serde(default)]
+    pub skip_edited: bool,
+    /// Whether the tables' own triggers fire for what is restored.
+    #[serde(default)]
+    pub fire_triggers: bool,
+}
+
+/// What an undo did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoReport {
+    /// Whether it was done; otherwise this is the plan.
+    pub done: bool,
+    /// Table by table.
+    pub tables: Vec<UndoneTable>,
+    /// Triggers that do not fire for it, by name.
+    pub triggers_held: Vec<String>,
+    /// What it does not bring back.
+    pub not_covered: Vec<String>,
+}
+
+/// What an undo does to one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoneTable {
+    /// Its qualified name.
+    pub table: String,
+    /// Removed rows that come back.
+    pub restored: u64,
+    /// Changed rows that get their former values.
+    pub reverted: u64,
+    /// Added rows that go.
+    pub removed: u64,
+    /// Rows that are as they were already.
+    pub already: u64,
+    /// Rows that were edited since.
+    pub edited: u64,
+    /// The first of them, as `--overwrite` names them, with what is in the way.
+    pub edited_rows: Vec<String>,
+}
+
+impl UndoReport {
+    /// Returns how many rows were edited since and are in the way.
+    #[must_use]
+    pub fn edited(&self) -> u64 {
+        self.tables.iter().fold(0, |sum, table| sum.saturating_add(table.edited))
+    }
+}

@@ -212,6 +212,7 @@ pub(crate) fn build_databases(
         gate: Arc::clone(gate),
         streams: Arc::clone(streams),
         vault: Arc::clone(vault),
+        points: None,
         databases,
         host,
     })

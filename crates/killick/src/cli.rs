@@ -9,12 +9,14 @@ use killick_model::{
 };
 
 mod access;
+mod undo;
 
 pub(crate) use access::{
     AgentCommand, CredentialAddArgs, CredentialCommand, DatabaseAddArgs, DatabaseCommand,
     ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
     UpstreamCommand,
 };
+pub(crate) use undo::{UndoArgs, UndoWhat};
 
 const EXIT_CODES: &str = "\
 Exit status: 0 done, 1 failed or something is broken, 2 the command line makes no sense,
@@ -69,6 +71,13 @@ pub(crate) enum Command {
     /// Databases: reached through the gateway, whose statements are judged
     #[command(subcommand)]
     Database(DatabaseCommand),
+    /// Puts back what a transaction destroyed, as its recovery point holds it
+    #[command(
+        after_help = "Compares every row with what is there first. A row that somebody edited since is left as it \
+        is, and nothing is done, unless you say otherwise.\n\n\
+        Example:\n  killick undo 4711 --dry-run\n  killick undo 4711"
+    )]
+    Undo(UndoArgs),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),

@@ -10,7 +10,8 @@ use killick_gate::ports::BoxFuture;
 use killick_model::admin::Upstream;
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
-use killick_model::{EnvironmentName, Principal, SessionId};
+use killick_model::point::{UndoAsk, UndoReport};
+use killick_model::{EnvironmentName, Principal, Refusal, SessionId};
 use killick_policy::ActionCatalogue;
 use zeroize::Zeroizing;
 
@@ -70,6 +71,14 @@ impl Reconfigure for Rest {
             let answer = self.http.introspect(pack).await?;
             adapters::drift(pack, &answer)
         })
+    }
+
+    fn undo<'a>(
+        &'a self,
+        ask: &'a UndoAsk,
+        by: String,
+    ) -> BoxFuture<'a, Result<UndoReport, Refusal>> {
+        Box::pin(self.databases.undo(ask, by))
     }
 
     fn explain(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use killick_gate::adapter::Adapter;
+use killick_gate::points::Points;
 use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
 use killick_gate::{Departure, Due, Gate, LiveSession};
 use killick_model::database::Database;
@@ -12,6 +13,7 @@ use killick_model::{Code, Outcome, Refusal, UpstreamName};
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
+use super::own::{Own, OwnConnections};
 use crate::inspect::Catalogues;
 
 /// The name under which parked calls of this adapter are revived.
@@ -28,6 +30,8 @@ pub struct PostgresParts {
     pub streams: Arc<dyn Streams>,
     /// Where passwords live.
     pub vault: Arc<dyn Vault>,
+    /// Where recovery points are kept; without one, nothing that is destroyed comes back.
+    pub points: Option<Arc<dyn Points>>,
     /// Declared databases.
     pub databases: Vec<Database>,
     /// The name that the certificate towards agents is for.
@@ -40,7 +44,9 @@ pub struct PostgresAdapter {
     pub(crate) streams: Arc<dyn Streams>,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) host: String,
+    pub(crate) points: Option<Arc<dyn Points>>,
     pub(crate) catalogues: Catalogues,
+    own: OwnConnections,
     databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
     pub(crate) cancels: RwLock<HashMap<u32, Arc<Cancel>>>,
 }
@@ -63,7 +69,9 @@ impl PostgresAdapter {
             streams: parts.streams,
             vault: parts.vault,
             host: parts.host,
+            points: parts.points,
             catalogues: Catalogues::default(),
+            own: OwnConnections::default(),
             databases: RwLock::default(),
             cancels: RwLock::default(),
         };
@@ -76,6 +84,17 @@ impl PostgresAdapter {
         let map = databases.into_iter().map(|database| (database.name.clone(), Arc::new(database)));
         *self.databases.write() = map.collect();
         self.catalogues.forget_all();
+        self.own.forget_all();
+    }
+
+    /// Lends a connection of the gateway's own for keeping rows: one that waits, or a fresh one.
+    pub(crate) async fn lend_own(self: &Arc<Self>, database: &Database) -> Result<Own, Refusal> {
+        self.own.lend(self, database).await
+    }
+
+    /// Takes a lent connection back, if it is still good.
+    pub(crate) fn give_back(&self, database: &Database, own: Own, good: bool) {
+        self.own.give_back(database, own, good);
     }
 
     /// Returns a declared database.

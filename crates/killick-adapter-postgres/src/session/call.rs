@@ -144,7 +144,11 @@ pub(crate) fn object_ref(upstream: &UpstreamName, object: &SqlObject) -> ObjectR
 }
 
 /// Returns the parts of a statement: one for each kind of deed and effect, with all objects that it is done to.
-pub(crate) fn parts(upstream: &UpstreamName, touches: &[Touch]) -> Vec<Part> {
+pub(crate) fn parts(
+    upstream: &UpstreamName,
+    touches: &[Touch],
+    recovery: &dyn Fn(&Touch) -> Recovery,
+) -> Vec<Part> {
     let named: usize = touches.len();
     let mut parts: Vec<Part> = Vec::new();
     for touch in touches {
@@ -154,9 +158,11 @@ pub(crate) fn parts(upstream: &UpstreamName, touches: &[Touch]) -> Vec<Part> {
         } else {
             object_ref(upstream, &touch.object)
         };
+        let recovery = recovery(touch);
         let same = parts.iter_mut().find(|part| {
             part.operation == operation
                 && part.effect == touch.effect
+                && part.recovery == recovery
                 && part.irreversible == touch.irreversible
         });
         match same {
@@ -165,20 +171,20 @@ pub(crate) fn parts(upstream: &UpstreamName, touches: &[Touch]) -> Vec<Part> {
                     part.objects.push(object);
                 }
             }
-            None => parts.push(part(operation, touch, object)),
+            None => parts.push(part(operation, touch, object, recovery)),
         }
     }
     parts
 }
 
-fn part(operation: String, touch: &Touch, object: ObjectRef) -> Part {
+fn part(operation: String, touch: &Touch, object: ObjectRef, recovery: Recovery) -> Part {
     Part {
         operation,
         effect: touch.effect,
         irreversible: touch.irreversible,
         backups: BackupsFate::Survive,
         objects: vec![object],
-        recovery: Recovery::default(),
+        recovery,
         why: touch.why.clone(),
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use killick_gate::ports::Damage;
 use killick_gate::{Asked, Ending, InFlight, Sending, Undecided, Verdict};
 use killick_model::{
-    BackupsFate, Code, Effect, EffectWord, ObjectFacts, ObjectRef, Part, Recovery, Refusal,
-    RowsFact,
+    BackupsFate, Code, Effect, EffectWord, ObjectFacts, ObjectRef, Part, PointId, Recovery,
+    Refusal, RowsFact,
 };
 use killick_sql::judged::{Group, SqlObject};
 use killick_sql::mask;
@@ -16,6 +16,8 @@ use super::adapter::ADAPTER_NAME;
 use super::call::{SqlCall, database_ref, object_ref};
 use super::engine::{End, Session};
 use super::facts;
+use super::images::why_not_kept;
+use super::keep::{NotKept, SEARCHED_BYTES_MAX};
 use super::server::ServerError;
 use super::transaction::Deed;
 use super::unit::Armed;
@@ -26,9 +28,11 @@ const TABLES_MAX: usize = 40;
 const EXCERPT_BYTES_MAX: usize = 4_000;
 
 /// What the server counted: it sees cascades and what triggers did. The first row says whether it counts at all.
-const COUNTERS: &str = "SELECT 0::int8, 0::int8, 0::int8, 0::int8, current_setting('track_counts') UNION ALL \
-    SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, '' FROM pg_catalog.pg_stat_xact_all_tables \
-    WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND relid >= 16384";
+/// Every operator is the server's own: the session's search path is the agent's, and may hold others.
+const COUNTERS: &str = "SELECT 0::int8, 0::int8, 0::int8, 0::int8, pg_catalog.current_setting('track_counts'::text) \
+    UNION ALL SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, ''::text FROM pg_catalog.pg_stat_xact_all_tables \
+    WHERE relid OPERATOR(pg_catalog.>=) 16384::oid AND (n_tup_ins OPERATOR(pg_catalog.>) 0::int8 \
+    OR n_tup_upd OPERATOR(pg_catalog.>) 0::int8 OR n_tup_del OPERATOR(pg_catalog.>) 0::int8)";
 
 /// Why a transaction is not committed.
 pub(crate) enum NoCommit {
@@ -51,10 +55,10 @@ impl From<ServerError> for NoCommit {
 
 /// Rows of one table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Rows {
-    inserted: u64,
-    updated: u64,
-    deleted: u64,
+pub(crate) struct Rows {
+    pub(crate) inserted: u64,
+    pub(crate) updated: u64,
+    pub(crate) deleted: u64,
 }
 
 impl Session {
@@ -68,27 +72,32 @@ impl Session {
         let (call, found, damage) =
             self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
         self.work.damage = damage;
-        let armed = Armed;
         let carried = std::mem::take(&mut self.work.carried);
-        let live = std::sync::Arc::clone(&self.live);
-        let asked = Asked {
-            live: &live,
-            facts: found,
-            adapter: ADAPTER_NAME,
-            hands: &armed,
-            due: None,
-            session_in_production: facts::is_production(&self.live.principal.environment),
-            damage,
-            ending: Some(Ending { carried: &carried, point: None }),
+        let could_be_kept = self.could_keep(&counted);
+        let (point, not_kept) = if could_be_kept {
+            self.keep_if_it_matters(&counted, &call, &found, &carried).await
+        } else {
+            (None, None)
         };
+        let armed = Armed::default();
+        let live = std::sync::Arc::clone(&self.live);
+        // A human is asked about what would be kept; it is kept once there is a yes.
+        let only_promised = could_be_kept && point.is_none() && not_kept.is_none();
+        let promised = only_promised.then(|| super::unit::IMAGES.to_owned());
+        let name = point.as_ref().map(ToString::to_string).or(promised);
+        let asked =
+            self.asked(&live, &armed, found, Ending { carried: &carried, point: name.as_deref() });
         let permitted = match self.adapter.gate.decide(asked, Undecided(call)).await {
             Verdict::Permit(permitted) => permitted,
-            Verdict::Refuse(refusal) => {
-                let mut refusal = *refusal;
-                refusal.not_done = "the transaction was rolled back; nothing of it lasts".into();
-                return Err(NoCommit::Refused(Box::new(refusal)));
-            }
+            Verdict::Refuse(refusal) => return Err(rolled_back(*refusal)),
         };
+        if only_promised {
+            let mut refusal =
+                Refusal::new(Code::ObligationFailed, "the answer came before anything was kept");
+            refusal.next_step = "Send the same statement again".into();
+            return Err(rolled_back(refusal));
+        }
+        let undo = self.finish_keeping(point, not_kept).await?;
         // What was said is durable before anything lasts; the entry of COMMIT itself is synced beside the server's.
         if let Some(receipt) = self.work.receipt.clone() {
             self.adapter
@@ -97,20 +106,8 @@ impl Session {
                 .await
                 .map_err(|it| NoCommit::Refused(Box::new(it)))?;
         }
-        let tables: Vec<serde_json::Value> = counted
-            .iter()
-            .map(|(oid, rows)| {
-                serde_json::json!({
-                    "table": self.known.catalogue().name_of(*oid).unwrap_or_else(|| oid.to_string()),
-                    "inserted": rows.inserted, "updated": rows.updated, "deleted": rows.deleted,
-                })
-            })
-            .collect();
-        let sending = Sending {
-            held_at_commit: true,
-            details: Some(("tables", serde_json::Value::Array(tables))),
-            ..Sending::default()
-        };
+        let details = vec![("tables", self.tables(&counted)), ("undo", undo)];
+        let sending = Sending { held_at_commit: true, details, ..Sending::default() };
         let recorded = self
             .adapter
             .gate
@@ -124,6 +121,128 @@ impl Session {
         let (_, _, in_flight, _) =
             recorded.depart().map_err(|it| NoCommit::Refused(Box::new(it)))?;
         Ok(in_flight)
+    }
+
+    fn asked<'a>(
+        &self,
+        live: &'a killick_gate::LiveSession,
+        armed: &'a Armed,
+        facts: Vec<ObjectFacts>,
+        ending: Ending<'a>,
+    ) -> Asked<'a> {
+        Asked {
+            live,
+            facts,
+            adapter: ADAPTER_NAME,
+            hands: armed,
+            due: None,
+            session_in_production: facts::is_production(&self.live.principal.environment),
+            damage: self.work.damage,
+            ending: Some(ending),
+        }
+    }
+
+    /// Returns whether the transaction destroys rows, and whether they are such that all can be kept.
+    fn could_keep(&self, counted: &BTreeMap<u32, Rows>) -> bool {
+        if self.adapter.points.is_none()
+            || (self.work.damage.rows == 0 && self.work.keeping.is_none())
+        {
+            return false;
+        }
+        let catalogue = self.known.catalogue();
+        counted.iter().all(|(oid, rows)| {
+            let name = catalogue.name_of(*oid).unwrap_or_default();
+            let changed = (rows.updated > 0).then_some(&[][..]);
+            self.work.made.contains(&name)
+                || (rows.updated == 0 && rows.deleted == 0)
+                || catalogue.relations.get(oid).is_some_and(|relation| {
+                    why_not_kept(&catalogue, relation, changed, SEARCHED_BYTES_MAX).is_none()
+                })
+        })
+    }
+
+    /// Keeps what the transaction destroyed, when with it COMMIT would be permitted. Returns the point, or why there
+    /// is none.
+    async fn keep_if_it_matters(
+        &mut self,
+        counted: &BTreeMap<u32, Rows>,
+        call: &SqlCall,
+        found: &[ObjectFacts],
+        carried: &[killick_gate::CarriedYes],
+    ) -> (Option<PointId>, Option<NotKept>) {
+        let live = std::sync::Arc::clone(&self.live);
+        let armed = Armed::default();
+        let with = Ending { carried, point: Some(super::unit::IMAGES) };
+        let asked = self.asked(&live, &armed, found.to_vec(), with);
+        if !self.adapter.gate.would_permit(&asked, call).await {
+            return (None, None);
+        }
+        match self.keep(counted).await {
+            Ok(()) => (self.work.keeping.as_ref().map(|it| it.id.clone()), None),
+            Err(not_kept) => {
+                self.work.keeping = None;
+                (None, Some(not_kept))
+            }
+        }
+    }
+
+    /// Makes what was kept durable, and says so for the record. Without it a promise that a permit hangs on is broken,
+    /// and nothing is committed.
+    async fn finish_keeping(
+        &mut self,
+        point: Option<PointId>,
+        not_kept: Option<NotKept>,
+    ) -> Result<serde_json::Value, NoCommit> {
+        let failed = |why: String| {
+            let why = format!("what the transaction destroys could not be kept: {why}");
+            rolled_back(Refusal::new(Code::ObligationFailed, why))
+        };
+        match (point, self.work.keeping.take()) {
+            (Some(id), Some(keeping)) => {
+                let keeping = *keeping;
+                let manifest = serde_json::to_value(&keeping.images)
+                    .map_err(|error| failed(error.to_string()))?;
+                keeping.writer.finish(manifest).await.map_err(|it| failed(it.to_string()))?;
+                let not_covered = &keeping.images.not_covered;
+                Ok(
+                    serde_json::json!({ "available": true, "point": id, "not_covered": not_covered }),
+                )
+            }
+            (_, _) => match not_kept {
+                // A place that is full or gone, or a server that breaks off, commits nothing.
+                Some(NotKept::Place(error)) => Err(failed(error.to_string())),
+                Some(NotKept::Server(error)) => Err(failed(error.to_string())),
+                Some(incomplete) if self.work.owed.is_some() => Err(failed(incomplete.why())),
+                None if self.work.owed.is_some() && self.work.damage.rows > 0 => {
+                    Err(failed("nothing was kept".into()))
+                }
+                Some(incomplete) => {
+                    Ok(serde_json::json!({ "available": false, "why": incomplete.why() }))
+                }
+                None => Ok(serde_json::json!({ "available": false, "why": self.why_no_undo() })),
+            },
+        }
+    }
+
+    fn why_no_undo(&self) -> &'static str {
+        if self.work.damage == Damage::default() {
+            "nothing that was there before was removed or overwritten at large"
+        } else if self.adapter.points.is_none() {
+            "no place for recovery points is set up"
+        } else {
+            "what was destroyed is of a kind that cannot be kept whole"
+        }
+    }
+
+    fn tables(&self, counted: &BTreeMap<u32, Rows>) -> serde_json::Value {
+        let catalogue = self.known.catalogue();
+        let row = |(oid, rows): (&u32, &Rows)| {
+            serde_json::json!({
+                "table": catalogue.name_of(*oid).unwrap_or_else(|| oid.to_string()),
+                "inserted": rows.inserted, "updated": rows.updated, "deleted": rows.deleted,
+            })
+        };
+        serde_json::Value::Array(counted.iter().map(row).collect())
     }
 
     /// Returns the rows by table: from the command tags where they say everything, else from the server's counters.
@@ -306,6 +425,11 @@ fn made_ref(upstream: &killick_model::UpstreamName, oid: u32) -> ObjectRef {
         id: oid.to_string(),
         within: None,
     }
+}
+
+fn rolled_back(mut refusal: Refusal) -> NoCommit {
+    refusal.not_done = "the transaction was rolled back; nothing of it lasts".into();
+    NoCommit::Refused(Box::new(refusal))
 }
 
 fn whole(object: ObjectRef) -> Part {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use killick_gate::InFlight;
+use killick_model::Refusal;
 use killick_sql::judged::{Group, Judged, Kind};
 
 use super::engine::{End, Session};
@@ -72,8 +73,14 @@ impl Session {
             Kind::Begin { .. } if self.place == Place::Idle => {
                 self.place = Place::Agents;
             }
+            Kind::Savepoint { .. } => self.work.savepoints = true,
             // What was done since the savepoint is undone; it stays on the books, which can only be harsher.
-            Kind::RollbackTo { .. } if self.place == Place::Failed => self.place = Place::Agents,
+            Kind::RollbackTo { .. } => {
+                self.work.rolled_back = true;
+                if self.place == Place::Failed {
+                    self.place = Place::Agents;
+                }
+            }
             Kind::Commit { .. } | Kind::Rollback { .. } => {
                 self.known.stale |= self.work.ddl;
                 self.transaction_over();
@@ -168,14 +175,17 @@ impl Session {
     }
 
     /// Reads what the server has counted so far, before the first statement whose command tag does not tell all.
-    pub(crate) async fn before_hidden(&mut self, unit: &Unit) -> Result<(), End> {
-        if unit.is_read() || self.work.baseline.is_some() {
-            return Ok(());
+    /// Keeps what the statement empties. A refusal means that the statement is not sent.
+    pub(crate) async fn before_held(&mut self, unit: &Unit) -> Result<Result<(), Refusal>, End> {
+        if unit.is_read() {
+            return Ok(Ok(()));
         }
-        if deed_told(&unit.judged, &self.known.catalogue()).is_none() {
+        if self.work.baseline.is_none()
+            && deed_told(&unit.judged, &self.known.catalogue()).is_none()
+        {
             self.work.baseline = Some(self.counters().await?);
         }
-        Ok(())
+        self.keep_emptied(unit).await
     }
 
     /// Books what a held statement did, by the server's command tag.

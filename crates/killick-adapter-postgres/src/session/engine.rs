@@ -200,7 +200,13 @@ impl Session {
             Ok(leave) => {
                 if !unit.is_read() {
                     self.open_transaction().await?;
-                    self.before_hidden(&unit).await?;
+                    if let Err(refused) = self.before_held(&unit).await? {
+                        leave
+                            .in_flight
+                            .settle(killick_model::Outcome::NotSent { code: refused.code });
+                        self.say_refused(&refused).await?;
+                        return self.say_ready().await;
+                    }
                 }
                 self.server.output().extend_from_slice(frame);
                 self.server.send(&leave.departure).await?;

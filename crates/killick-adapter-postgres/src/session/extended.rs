@@ -275,7 +275,10 @@ impl Session {
         };
         if !unit.is_read() || unit.judged.locks {
             self.open_transaction().await?;
-            self.before_hidden(&unit).await?;
+            if let Err(refused) = self.before_held(&unit).await? {
+                leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
+                return self.refused_in_series(&refused).await;
+            }
         } else if !plain && !matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. })
         {
             self.guard(&leave.departure).await?;

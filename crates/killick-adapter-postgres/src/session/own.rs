@@ -1,11 +1,13 @@
 //! A connection of the gateway's own to a declared database: to look, to keep, to put back. Never an agent's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use killick_gate::{Departure, ErrandKind, InFlight};
 use killick_model::database::Database;
-use killick_model::{BackupsFate, Effect, Part, Recovery, Refusal};
+use killick_model::{BackupsFate, Code, Effect, Part, Recovery, Refusal, UpstreamName};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::adapter::PostgresAdapter;
 use super::call::{SqlCall, database_ref};
@@ -25,6 +27,73 @@ pub(crate) struct Own {
     pub(crate) server: Server,
     pub(crate) departure: Departure,
     in_flight: Option<InFlight>,
+    place: Option<tokio::sync::OwnedSemaphorePermit>,
+}
+
+/// Connections of the gateway's own to one database that may be lent at a time.
+const LENT_MAX: usize = 2;
+/// How long a session waits for one.
+const LEND_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Connections of the gateway's own that wait to be lent, by database.
+#[derive(Default)]
+pub(crate) struct OwnConnections {
+    idle: Mutex<HashMap<UpstreamName, Vec<Own>>>,
+    places: Mutex<HashMap<UpstreamName, Arc<Semaphore>>>,
+}
+
+impl OwnConnections {
+    pub(crate) async fn lend(
+        &self,
+        adapter: &Arc<PostgresAdapter>,
+        database: &Database,
+    ) -> Result<Own, Refusal> {
+        let places = Arc::clone(
+            self.places
+                .lock()
+                .entry(database.name.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(LENT_MAX))),
+        );
+        let busy = || Refusal::new(Code::TooMany, "every connection of the gateway's own is busy");
+        let place = tokio::time::timeout(LEND_WAIT_MAX, places.acquire_owned())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|_| busy())?;
+        let waiting = self.idle.lock().get_mut(&database.name).and_then(Vec::pop);
+        if let Some(mut own) = waiting
+            && own.ask("SELECT 1").await.is_ok()
+        {
+            own.place = Some(place);
+            return Ok(own);
+        }
+        let purpose = Purpose {
+            kind: ErrandKind::Snapshot,
+            by: None,
+            operation: "select",
+            effect: Effect::READ,
+            why: "rows are looked at as they were, to be kept",
+        };
+        let mut own = Own::open(adapter, database, purpose).await?;
+        own.place = Some(place);
+        Ok(own)
+    }
+
+    pub(crate) fn give_back(&self, database: &Database, mut own: Own, good: bool) {
+        own.place = None;
+        if good {
+            let mut idle = self.idle.lock();
+            let waiting = idle.entry(database.name.clone()).or_default();
+            if waiting.len() < LENT_MAX {
+                waiting.push(own);
+                return;
+            }
+        }
+        own.close(!good);
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.idle.lock().clear();
+    }
 }
 
 /// Why the gateway connects, for the record.
@@ -81,7 +150,7 @@ impl Own {
         match log_in_at(adapter, database, &departure, &parameters).await {
             Ok(LoggedIn { stream, leftover, parameters, .. }) => {
                 let server = Server::new(stream, leftover, parameters);
-                Ok(Self { server, departure, in_flight: Some(in_flight) })
+                Ok(Self { server, departure, in_flight: Some(in_flight), place: None })
             }
             Err(why) => {
                 Err(in_flight.refuse(Refusal::new(killick_model::Code::UpstreamUnreachable, why)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use killick_gate::Departure;
+use killick_gate::points::{PointError, PointReader, PointWriter};
 use killick_gate::ports::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
@@ -14,7 +15,9 @@ const READ_BYTES: usize = 64 << 10;
 /// The most bytes of a message that is looked at whole.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Rows that the gateway's own statements may return.
-const OWN_ROWS_MAX: usize = 200_000;
+const OWN_ROWS_MAX: usize = 2_100_000;
+/// Bytes of rows that are handed to a recovery point at a time.
+const COPY_BLOCK_BYTES: usize = 128 << 10;
 /// The name of the gateway's own prepared statement and portal; the agent's may not begin so.
 pub(crate) const OWN_NAME: &str = "_killick";
 
@@ -45,6 +48,24 @@ pub(crate) enum ServerError {
         /// The message as it came, to be passed on where the agent's own statement is at fault.
         frame: Bytes,
     },
+}
+
+impl ServerError {
+    /// Returns whether the server only said no, and the connection goes on.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
+/// Rows could not be carried between a server and a recovery point.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    /// The server's side.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The point's side.
+    #[error(transparent)]
+    Point(#[from] PointError),
 }
 
 /// The server's end of a session.
@@ -215,6 +236,110 @@ impl Server {
         frontend::encode_execute(out, OWN_NAME, 0);
         frontend::encode_close(out, b'P', OWN_NAME);
         frontend::encode_sync(out);
+    }
+
+    /// Runs one `COPY … TO STDOUT` of the gateway's own into the stream of a recovery point; returns the rows.
+    /// Where the point cannot take them, the rest is read and dropped, so that the connection stays usable.
+    pub(crate) async fn own_copy_out(
+        &mut self,
+        on: &Departure,
+        sql: &str,
+        into: &mut dyn PointWriter,
+    ) -> Result<u64, CopyError> {
+        self.ask_own(sql);
+        self.send(on).await?;
+        let (mut rows, mut refused, mut full) = (0_u64, None, None);
+        let mut block = Vec::with_capacity(COPY_BLOCK_BYTES.saturating_mul(2));
+        loop {
+            let (tag, frame) = self.frame().await?;
+            match tag {
+                b'd' => {
+                    rows = rows.saturating_add(1);
+                    block.extend_from_slice(frame.get(5..).unwrap_or_default());
+                    if block.len() >= COPY_BLOCK_BYTES && full.is_none() {
+                        full = into.write(&block).await.err();
+                        block.clear();
+                    } else if full.is_some() {
+                        block.clear();
+                    }
+                }
+                b'E' => refused = Some(frame),
+                b'N' | b'A' | b'S' => self.asides.push(frame),
+                b'Z' => break,
+                _ => {}
+            }
+        }
+        if let Some(frame) = refused {
+            let (sqlstate, message) = backend::error_text(&frame);
+            return Err(ServerError::Refused { sqlstate, message, frame }.into());
+        }
+        if full.is_none() && !block.is_empty() {
+            full = into.write(&block).await.err();
+        }
+        full.map_or(Ok(rows), |error| Err(CopyError::Point(error)))
+    }
+
+    /// Runs one `COPY … FROM STDIN` of the gateway's own from the stream of a recovery point. Only on a connection
+    /// of the gateway's own: it ends what an agent has prepared without a name.
+    pub(crate) async fn own_copy_in(
+        &mut self,
+        on: &Departure,
+        sql: &str,
+        from: &mut dyn PointReader,
+    ) -> Result<(), CopyError> {
+        frontend::encode_query(&mut self.output, sql);
+        self.send(on).await?;
+        loop {
+            let (tag, frame) = self.frame().await?;
+            match tag {
+                b'G' => break,
+                b'E' => {
+                    self.until_ready().await?;
+                    let (sqlstate, message) = backend::error_text(&frame);
+                    return Err(ServerError::Refused { sqlstate, message, frame }.into());
+                }
+                b'N' | b'A' | b'S' => self.asides.push(frame),
+                _ => {}
+            }
+        }
+        let shut = loop {
+            match from.next().await {
+                Ok(Some(bytes)) => {
+                    frontend::encode_copy_data(&mut self.output, &bytes);
+                    self.send(on).await?;
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        match &shut {
+            None => frontend::encode_copy_done(&mut self.output),
+            Some(_) => frontend::encode_copy_fail(&mut self.output, "what was kept does not open"),
+        }
+        self.send(on).await?;
+        let refused = self.until_ready().await?;
+        match (shut, refused) {
+            (Some(error), _) => Err(CopyError::Point(error)),
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Reads up to `ReadyForQuery`; returns the error on the way, if there was one.
+    async fn until_ready(&mut self) -> Result<Option<ServerError>, ServerError> {
+        let mut refused = None;
+        loop {
+            let (tag, frame) = self.frame().await?;
+            match tag {
+                b'E' => {
+                    let (sqlstate, message) = backend::error_text(&frame);
+                    refused = Some(ServerError::Refused { sqlstate, message, frame });
+                }
+                b'N' | b'A' | b'S' => self.asides.push(frame),
+                b'Z' => return Ok(refused),
+                _ => {}
+            }
+        }
     }
 
     /// Reads the answer to one statement of the gateway's own.

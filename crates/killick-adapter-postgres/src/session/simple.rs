@@ -181,7 +181,11 @@ impl Session {
         match unit.judged.wrapping {
             Wrapping::Fits | Wrapping::Control => {
                 self.open_transaction().await?;
-                self.before_hidden(unit).await?;
+                if let Err(refused) = self.before_held(unit).await? {
+                    leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
+                    self.say_refused(&refused).await?;
+                    return Ok(false);
+                }
                 self.carry_held(unit, leave).await
             }
             Wrapping::Refuses | Wrapping::MayCommit => self.carry_alone(unit, leave).await,

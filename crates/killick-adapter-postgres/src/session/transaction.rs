@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use killick_gate::CarriedYes;
 use killick_gate::ports::{Damage, Receipt};
+use killick_model::PointId;
 use killick_sql::judged::Judged;
 
 use super::call::Said;
+use super::keep::Keeping;
 
 /// Who opened the transaction that the server is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,14 @@ pub(crate) struct Work {
     pub(crate) damage: Damage,
     /// Whether definitions changed.
     pub(crate) ddl: bool,
+    /// Whether the agent set a savepoint, or something else numbered a part of the transaction by itself.
+    pub(crate) savepoints: bool,
+    /// Whether a part of it was rolled back: the server counts on.
+    pub(crate) rolled_back: bool,
+    /// The recovery point that permits of its statements hang on.
+    pub(crate) owed: Option<PointId>,
+    /// What is kept of it so far.
+    pub(crate) keeping: Option<Box<Keeping>>,
 }
 
 /// What is done to rows.

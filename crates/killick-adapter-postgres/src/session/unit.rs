@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use killick_gate::ports::{BoxFuture, Damage};
 use killick_gate::{Asked, Hands, InFlight, LiveSession, PointTaken, Sending, Undecided, Verdict};
-use killick_model::{Effect, EffectWord, ObjectFacts, Outcome, Refusal, RowsFact};
+use killick_model::{
+    Effect, EffectWord, ObjectFacts, Outcome, PointId, Recovery, Refusal, RowsFact,
+};
 use killick_sql::judge::{self, BindValue};
-use killick_sql::judged::{Change, Group, Judged, Kind, Wrapping};
+use killick_sql::judged::{Change, Group, Judged, Kind, Touch, Wrapping};
 use killick_sql::mask;
 use killick_sql::script::{self, Script};
 
@@ -14,6 +16,8 @@ use super::adapter::ADAPTER_NAME;
 use super::call::{Said, SqlCall, parts};
 use super::engine::Session;
 use super::facts;
+use super::images::why_not_kept;
+use super::keep::SEARCHED_BYTES_MAX;
 
 /// One statement, judged.
 #[derive(Clone)]
@@ -56,17 +60,30 @@ pub(crate) trait Settle {
     fn answered(self, failed: bool);
 }
 
-/// Hands of this protocol. Nothing is kept of what a statement destroys, so that no permit can hang on it.
-pub(crate) struct Armed;
+/// The recovery point that COMMIT takes: rows as they were.
+pub(crate) const IMAGES: &str = "images";
+
+/// Hands of this protocol. What a held statement destroys is kept before its COMMIT: here only the promise is given,
+/// and a COMMIT that cannot keep it is refused.
+#[derive(Default)]
+pub(crate) struct Armed {
+    /// The point that is promised; none where the end of a transaction itself is asked about.
+    pub(crate) promised: Option<PointId>,
+}
 
 impl Hands for Armed {
     fn take_point<'a>(
         &'a self,
         _live: &'a LiveSession,
-        _point: &'a str,
+        point: &'a str,
         _facts: &'a ObjectFacts,
     ) -> BoxFuture<'a, Result<PointTaken, String>> {
-        Box::pin(async { Err("what the statement destroys is not kept".into()) })
+        Box::pin(async move {
+            match (&self.promised, point) {
+                (Some(id), IMAGES) => Ok(PointTaken { id: id.to_string(), locked: true }),
+                (_, _) => Err("what the statement destroys cannot be kept".into()),
+            }
+        })
     }
 }
 
@@ -95,14 +112,19 @@ impl Session {
     pub(crate) async fn permit(&mut self, unit: &Unit) -> Result<Leave, Refusal> {
         let estimate = self.estimate(unit).await;
         let upstream = self.database.name.clone();
+        let promised = self.promise(unit);
+        let recovery = |touch: &Touch| Recovery {
+            point: promised.as_ref().filter(|_| destroys_rows(touch)).map(|_| IMAGES.to_owned()),
+            defer_millis: None,
+        };
         let call = SqlCall::new(
             upstream.clone(),
-            parts(&upstream, &unit.judged.touches),
+            parts(&upstream, &unit.judged.touches, &recovery),
             mask::masked(&unit.said.text),
             vec![unit.said.clone()],
             self.settings(),
         )?;
-        let armed = Armed;
+        let armed = Armed { promised };
         let live = Arc::clone(&self.live);
         let facts = self.facts_of(unit, &call, estimate).await;
         let asked = Asked {
@@ -120,6 +142,7 @@ impl Session {
             Verdict::Refuse(refusal) => return Err(*refusal),
         };
         let carried = permitted.carried();
+        let owed = armed.promised.filter(|id| permitted.points().contains(&id.to_string()));
         let sending = Sending {
             held_at_commit: unit.is_held(),
             quiet: unit.is_read() || unit.is_held(),
@@ -129,10 +152,44 @@ impl Session {
         let receipt = recorded.receipt();
         let (_, departure, in_flight, _) = recorded.depart()?;
         if !unit.is_read() {
+            if owed.is_some() {
+                self.work.owed = owed;
+            }
             self.work.carried.extend(carried);
             self.work.receipt = Some(receipt);
         }
         Ok(Leave { departure, in_flight })
+    }
+
+    /// Returns the recovery point that COMMIT can take of the rows that a statement destroys: the one that the
+    /// transaction has, or a fresh one; none where they cannot be kept whole.
+    fn promise(&self, unit: &Unit) -> Option<PointId> {
+        self.adapter.points.as_ref()?;
+        let destroys = |it: &&Touch| it.effect.word() == EffectWord::Destroy;
+        let all = unit.judged.touches.iter().filter(destroys).all(destroys_rows);
+        if unit.is_read() || !unit.is_held() || !all {
+            return None;
+        }
+        let catalogue = self.known.catalogue();
+        let kept = unit.judged.touches.iter().filter(|touch| destroys_rows(touch)).all(|touch| {
+            let Some(relation) = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid))
+            else {
+                return false;
+            };
+            let own = unit.judged.change.as_ref().filter(|it| it.table == relation.oid);
+            let changed = match (touch.group, own) {
+                (Group::Delete | Group::Truncate, _) => None,
+                (_, Some(change)) => Some(change.columns.as_slice()),
+                // Changed by a foreign key or a trigger: which columns is not known before.
+                (_, None) => Some(&[][..]),
+            };
+            why_not_kept(&catalogue, relation, changed, SEARCHED_BYTES_MAX).is_none()
+        });
+        if !kept {
+            return None;
+        }
+        let begun = self.work.keeping.as_ref().map(|keeping| keeping.id.clone());
+        begun.or_else(|| self.work.owed.clone()).or_else(|| killick_gate::ids::point_id().ok())
     }
 
     async fn facts_of(
@@ -195,6 +252,15 @@ fn only_rows(judged: &Judged) -> bool {
         .iter()
         .filter(|it| it.effect.word() == EffectWord::Destroy)
         .all(|it| matches!(it.group, Group::Delete | Group::Update | Group::Merge | Group::Insert))
+}
+
+/// Returns whether a touch destroys rows, and nothing else.
+fn destroys_rows(touch: &Touch) -> bool {
+    touch.effect.word() == EffectWord::Destroy
+        && matches!(
+            touch.group,
+            Group::Delete | Group::Update | Group::Merge | Group::Insert | Group::Truncate
+        )
 }
 
 /// Reads the planner's number of rows below the changing node.

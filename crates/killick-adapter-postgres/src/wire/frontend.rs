@@ -324,6 +324,21 @@ pub fn encode_flush(out: &mut BytesMut) {
     framed(out, b'H', |_| ());
 }
 
+/// Writes `CopyData`.
+pub fn encode_copy_data(out: &mut BytesMut, data: &[u8]) {
+    framed(out, b'd', |out| out.put_slice(data));
+}
+
+/// Writes `CopyDone`.
+pub fn encode_copy_done(out: &mut BytesMut) {
+    framed(out, b'c', |_| ());
+}
+
+/// Writes `CopyFail`.
+pub fn encode_copy_fail(out: &mut BytesMut, why: &str) {
+    framed(out, b'f', |out| put_text(out, why));
+}
+
 /// Writes Terminate.
 pub fn encode_terminate(out: &mut BytesMut) {
     framed(out, b'X', |_| ());

@@ -4,6 +4,7 @@ mod agents;
 mod credentials;
 mod databases;
 mod keys;
+mod points;
 mod policy;
 mod record;
 mod requests;
@@ -108,6 +109,7 @@ impl Administration {
             Command::DatabaseAdd(ask) => self.database_add(by, *ask).await,
             Command::DatabaseList {} => self.database_list().await,
             Command::DatabaseRemove { name } => self.database_remove(by, name).await,
+            Command::Undo(ask) => self.undo(by, *ask).await,
             Command::UpstreamAdd(ask) => self.upstream_add(by, ask).await,
             Command::UpstreamList {} => self.upstream_list().await,
             Command::UpstreamRemove { name } => self.upstream_remove(by, name).await,
@@ -346,6 +348,7 @@ impl Command {
             Self::DatabaseAdd(_) => "database add",
             Self::DatabaseList {} => "database list",
             Self::DatabaseRemove { .. } => "database remove",
+            Self::Undo(_) => "undo",
             Self::UpstreamAdd(_) => "upstream add",
             Self::UpstreamList {} => "upstream list",
             Self::UpstreamRemove { .. } => "upstream remove",

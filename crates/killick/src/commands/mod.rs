@@ -10,6 +10,7 @@ mod request;
 mod resource;
 mod session;
 mod status;
+mod undo;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Agent(command) => agent::agent(&session, command),
         Command::Session(command) => session::session(&session, command),
         Command::Database(command) => database::database(&session, command),
+        Command::Undo(args) => undo::undo(&session, args),
         Command::Upstream(command) => resource::upstream(&session, command),
         Command::Credential(command) => resource::credential(&session, command),
         Command::Request(command) => request::request(&session, command),

@@ -1,0 +1,169 @@
+//! Putting back what a transaction destroyed, from its recovery point, in one transaction.
+//!
+//! Each row that was kept is compared with the row that is there: [`plan`] says what happens to it, [`apply`] does it.
+//! A row that somebody edited since is not overwritten unless that very row is named.
+
+use std::sync::Arc;
+
+use killick_gate::ErrandKind;
+use killick_gate::points::PointError;
+use killick_model::point::{PointInfo, PointKind, UndoAsk, UndoReport};
+use killick_model::record::{Draft, Kind};
+use killick_model::{Code, Effect, Facet, Refusal};
+
+use crate::session::adapter::PostgresAdapter;
+use crate::session::images::{IMAGES_VERSION, Images};
+use crate::session::own::{Own, Purpose};
+use crate::session::server::{CopyError, ServerError};
+
+mod apply;
+mod plan;
+
+/// Why an undo was not done. Nothing of it lasts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UndoError {
+    /// The server refused or went away.
+    #[error("the server refused: {0}")]
+    Server(#[from] ServerError),
+    /// What was kept cannot be read.
+    #[error("{0}")]
+    Point(#[from] PointError),
+    /// It cannot be done.
+    #[error("{0}")]
+    Impossible(String),
+}
+
+impl From<CopyError> for UndoError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Server(error) => Self::Server(error),
+            CopyError::Point(error) => Self::Point(error),
+        }
+    }
+}
+
+impl From<UndoError> for Refusal {
+    fn from(error: UndoError) -> Self {
+        let code = match error {
+            UndoError::Server(ServerError::Gone | ServerError::Nonsense(_)) => {
+                Code::UpstreamUnreachable
+            }
+            UndoError::Server(_) | UndoError::Impossible(_) => Code::Forbidden,
+            UndoError::Point(_) => Code::ObligationFailed,
+        };
+        let mut refusal = Refusal::new(code, error.to_string());
+        refusal.not_done = "nothing was restored; the database is as it was before".into();
+        refusal.next_step = "Look at the plan with --dry-run".into();
+        refusal
+    }
+}
+
+impl PostgresAdapter {
+    /// Restores what a transaction destroyed, or plans it. `by` is the human whose proof was checked.
+    ///
+    /// # Errors
+    /// The point is gone or holds something else, the database is not declared or cannot be reached, or its tables have
+    /// changed so that the rows do not fit. Nothing is restored then.
+    pub async fn undo(self: &Arc<Self>, ask: &UndoAsk, by: String) -> Result<UndoReport, Refusal> {
+        let points = self.points.clone().ok_or_else(|| {
+            Refusal::new(Code::ObligationFailed, "no place for recovery points is set up")
+        })?;
+        let info = points.find(&ask.point).await.map_err(UndoError::from)?;
+        let images = images_of(&info)?;
+        let database = self.database(info.head.upstream.as_str()).ok_or_else(|| {
+            Refusal::new(
+                Code::UndeclaredUpstream,
+                format!("database `{}` is not declared any more", info.head.upstream),
+            )
+        })?;
+        let why = format!("undo {}", ask.point);
+        let effect =
+            if ask.dry_run { Effect::WRITE } else { Effect::DESTROY.with(Facet::Unbounded) };
+        let purpose = Purpose {
+            kind: ErrandKind::Undo,
+            by: Some(by.clone()),
+            operation: "undo",
+            effect,
+            why: &why,
+        };
+        let mut own = Own::open(self, &database, purpose).await?;
+        let done = run(&mut own, points.as_ref(), &images, ask).await;
+        own.close(done.is_err());
+        let report = done?;
+        let mut entry = Draft::new(Kind::Errand);
+        entry.by = Some(by);
+        entry.upstream = Some(database.name.clone());
+        entry.operation = Some("postgres.undo".into());
+        entry.verdict = Some(if report.done { "undone" } else { "planned" }.into());
+        entry.details = serde_json::json!({ "point": ask.point, "report": report });
+        if let Err(error) = self.gate.note(entry).await {
+            tracing::warn!(%error, "what an undo restored could not be recorded");
+        }
+        Ok(report)
+    }
+}
+
+fn images_of(info: &PointInfo) -> Result<Images, Refusal> {
+    let other = |what: &str| {
+        let mut refusal = Refusal::new(Code::Forbidden, format!("{} is {what}", info.head.id));
+        refusal.not_done = "nothing was restored".into();
+        refusal
+    };
+    if info.head.kind != PointKind::Images {
+        return Err(other("not a recovery point of rows; restore a snapshot beside, not over"));
+    }
+    let images: Images = serde_json::from_value(info.manifest.clone())
+        .map_err(|_| other("written in a form that this version does not know"))?;
+    if images.version > IMAGES_VERSION {
+        return Err(other("written by a later version"));
+    }
+    Ok(images)
+}
+
+async fn run(
+    own: &mut Own,
+    points: &dyn killick_gate::points::Points,
+    images: &Images,
+    ask: &UndoAsk,
+) -> Result<UndoReport, UndoError> {
+    own.ask("BEGIN READ WRITE").await?;
+    let ran = in_transaction(own, points, images, ask).await;
+    match &ran {
+        Ok(report) if report.done => {
+            own.ask("COMMIT").await?;
+        }
+        Ok(_) | Err(_) => {
+            // A connection that is gone has rolled back by itself.
+            let _ = own.ask("ROLLBACK").await;
+        }
+    }
+    ran
+}
+
+async fn in_transaction(
+    own: &mut Own,
+    points: &dyn killick_gate::points::Points,
+    images: &Images,
+    ask: &UndoAsk,
+) -> Result<UndoReport, UndoError> {
+    let tables = plan::order(own, &images.tables).await?;
+    let mut report = UndoReport { not_covered: images.not_covered.clone(), ..Default::default() };
+    for (at, table) in tables.iter().enumerate() {
+        plan::bring(own, points, &ask.point, at, table).await?;
+        report.tables.push(plan::plan(own, at, table, ask).await?);
+    }
+    let triggers = apply::triggers(own, &tables).await?;
+    if !ask.fire_triggers {
+        report.triggers_held = triggers.iter().map(apply::Trigger::label).collect();
+    }
+    let in_the_way = report.edited() > 0 && !ask.skip_edited;
+    if ask.dry_run || in_the_way {
+        return Ok(report);
+    }
+    let held = if ask.fire_triggers { &[][..] } else { &triggers[..] };
+    apply::hold(own, held).await?;
+    apply::apply(own, &tables).await?;
+    apply::release(own, held).await?;
+    report.done = true;
+    Ok(report)
+}
