@@ -20,6 +20,7 @@ pub(crate) mod control;
 pub(crate) mod engine;
 pub(crate) mod extended;
 pub(crate) mod facts;
+pub(crate) mod hint;
 pub(crate) mod images;
 pub(crate) mod keep;
 pub(crate) mod keep_whole;

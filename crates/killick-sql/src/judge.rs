@@ -29,10 +29,13 @@ mod builtins;
 mod change;
 mod definition;
 mod expression;
+mod pinned;
 mod predicate;
 mod query;
 mod settings;
 mod utility;
+
+pub use pinned::{Pinned, PinnedValue, pinned};
 
 /// How deep functions, views and rules are followed into each other.
 const FOLLOWED_DEEP_MAX: usize = 12;

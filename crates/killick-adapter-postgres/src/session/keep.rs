@@ -101,6 +101,8 @@ struct Kept<'a> {
     xid: &'a str,
     /// Whether one statement alone did everything and no other lock of the transaction can stand in the table.
     plain: bool,
+    /// Where the rows are likely to be found.
+    hint: Option<&'a str>,
     /// How many fewer rows than counted may be there: rows that were changed twice, or added and removed again.
     slack: u64,
 }
@@ -210,6 +212,14 @@ impl Session {
             .ok_or_else(|| NotKept::Incomplete("the transaction has no number".into()))?;
         keeping.images.xid.clone_from(&xid);
         let catalogue = self.known.catalogue();
+        let plain = self.is_plain();
+        let hints = match (plain, self.work.said.first(), self.work.judged.first()) {
+            (true, Some(said), Some(judged)) => {
+                let target = judged.change.as_ref().map_or(0, |change| change.table);
+                super::hint::hints(said, target, &catalogue, counted, &xid)
+            }
+            (_, _, _) => BTreeMap::new(),
+        };
         for (oid, rows) in counted {
             let whole = keeping.images.tables.iter().any(|table| table.oid == *oid);
             let name = catalogue.name_of(*oid).unwrap_or_default();
@@ -225,7 +235,6 @@ impl Session {
             if let Some(why) = why_not_kept(&catalogue, &relation, None, SEARCHED_BYTES_MAX) {
                 return Err(NotKept::Incomplete(why));
             }
-            let plain = self.is_plain();
             let slack = if self.work.rolled_back {
                 u64::MAX
             } else if plain && relation.triggers.is_empty() {
@@ -233,7 +242,8 @@ impl Session {
             } else {
                 rows.inserted.saturating_add(rows.updated)
             };
-            let kept = Kept { relation: &relation, counted: *rows, xid: &xid, plain, slack };
+            let hint = hints.get(oid).map(String::as_str);
+            let kept = Kept { relation: &relation, counted: *rows, xid: &xid, plain, hint, slack };
             let images = self.keep_table(&kept, keeping, own).await?;
             keeping.images.tables.push(images);
         }
@@ -312,16 +322,18 @@ impl Session {
     ) -> Result<KeptRows, NotKept> {
         let counted = kept.counted.updated.saturating_add(kept.counted.deleted);
         let (columns, table) = (images.column_list(), images.quoted());
-        if kept.plain {
+        let all = format!("xmax = {}", literal(kept.xid));
+        let hinted = kept.hint.map(|hint| format!("{all} AND {hint}"));
+        for condition in hinted.iter().chain([&all]).filter(|_| kept.plain) {
             let part = keeping.next_part("before").await?;
-            let sql = format!(
-                "COPY (SELECT {columns} FROM ONLY {table} WHERE xmax = {}) TO STDOUT",
-                literal(kept.xid)
-            );
-            let rows =
-                own.server.own_copy_out(&own.departure, &sql, keeping.writer.as_mut()).await?;
-            if rows == counted {
-                return Ok(KeptRows { part, rows });
+            let sql =
+                format!("COPY (SELECT {columns} FROM ONLY {table} WHERE {condition}) TO STDOUT");
+            match own.server.own_copy_out(&own.departure, &sql, keeping.writer.as_mut()).await {
+                Ok(rows) if rows == counted => return Ok(KeptRows { part, rows }),
+                Ok(_) => {}
+                // A value that does not fit the column was a bad hint.
+                Err(CopyError::Server(error)) if error.is_refusal() && *condition != all => {}
+                Err(error) => return Err(error.into()),
             }
         }
         let candidates =
