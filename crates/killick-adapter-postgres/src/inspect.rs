@@ -46,7 +46,7 @@ impl Known {
         on: &Departure,
         now: UnixMillis,
     ) -> Result<Self, ServerError> {
-        let fingerprint = fingerprint(server, on).await?;
+        let fingerprint = fingerprint(server, on, true).await?;
         let catalogue = load(catalogues, database, server, on, &fingerprint, true).await?;
         Ok(Self { catalogue, fingerprint, checked: now, stale: false })
     }
@@ -72,7 +72,7 @@ impl Known {
         now: UnixMillis,
         shared: bool,
     ) -> Result<(), ServerError> {
-        let found = fingerprint(server, on).await?;
+        let found = fingerprint(server, on, shared).await?;
         if found != self.fingerprint {
             self.catalogue = load(catalogues, database, server, on, &found, shared).await?;
             self.fingerprint = found;
@@ -83,16 +83,50 @@ impl Known {
     }
 }
 
-async fn fingerprint(server: &mut Server, on: &Departure) -> Result<String, ServerError> {
-    let sql = format!(
-        "SELECT concat_ws('|', ({}), current_schemas(false)::text, current_user::text)",
-        read::FINGERPRINT
-    );
-    let rows = server.own(on, &sql).await?;
-    rows.into_iter()
-        .next()
-        .and_then(|row| row.into_iter().next().flatten())
-        .ok_or_else(|| ServerError::Nonsense("no fingerprint of the catalogue".into()))
+/// What a session's names mean and as whom it runs, with nothing in it that the session's own search path could
+/// stand something else for.
+const PLACE: &str = "SELECT pg_catalog.current_schemas(false)::text, current_user::text";
+/// Every name in a query of the inspector is the server's own: objects of the session's search path could stand for
+/// functions and operators of the catalogue, and hide what is there.
+const PIN: &str = "SET LOCAL search_path TO pg_catalog";
+
+/// Runs queries with the server's own names, in a transaction or a savepoint that leaves no trace.
+async fn pinned(
+    server: &mut Server,
+    on: &Departure,
+    queries: &[&str],
+    idle: bool,
+) -> Result<Vec<Vec<Vec<Option<String>>>>, ServerError> {
+    let (before, after): (&[&str], &[&str]) = if idle {
+        (&["BEGIN READ ONLY", PIN], &["COMMIT"])
+    } else {
+        (
+            &["SAVEPOINT _killick_look", PIN],
+            &["ROLLBACK TO SAVEPOINT _killick_look", "RELEASE SAVEPOINT _killick_look"],
+        )
+    };
+    let all: Vec<&str> = before.iter().chain(queries).chain(after).copied().collect();
+    let mut answers = server.own_all(on, &all).await?;
+    answers.truncate(before.len().saturating_add(queries.len()));
+    Ok(answers.split_off(before.len().min(answers.len())))
+}
+
+fn text_of(rows: Vec<Vec<Option<String>>>) -> Option<String> {
+    rows.into_iter().next().and_then(|row| row.into_iter().next().flatten())
+}
+
+async fn fingerprint(
+    server: &mut Server,
+    on: &Departure,
+    idle: bool,
+) -> Result<String, ServerError> {
+    let place = server.own(on, PLACE).await?;
+    let answers = pinned(server, on, &[read::FINGERPRINT], idle).await?;
+    let found = answers.into_iter().next().and_then(text_of);
+    match (place.into_iter().next().as_deref(), found) {
+        (Some([Some(path), Some(role)]), Some(found)) => Ok(format!("{found}|{path}|{role}")),
+        (_, _) => Err(ServerError::Nonsense("no fingerprint of the catalogue".into())),
+    }
 }
 
 async fn load(
@@ -101,21 +135,25 @@ async fn load(
     server: &mut Server,
     on: &Departure,
     fingerprint: &str,
-    shared: bool,
+    idle: bool,
 ) -> Result<Arc<Catalogue>, ServerError> {
     let key = (database.clone(), fingerprint.to_owned());
     if let Some(kept) = catalogues.kept.read().get(&key) {
         return Ok(Arc::clone(kept));
     }
-    let mut answers = Vec::with_capacity(read::QUERIES.len());
-    for query in read::QUERIES {
-        let rows = server.own(on, query.sql).await?;
-        let text = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        answers.push(text.unwrap_or_default());
+    // The search path itself is read before it is pinned.
+    let Some((about, others)) = read::QUERIES.split_first() else {
+        return Err(ServerError::Nonsense("the inspector has no queries".into()));
+    };
+    let mut answers = vec![text_of(server.own(on, about.sql).await?).unwrap_or_default()];
+    let others: Vec<&str> = others.iter().map(|query| query.sql).collect();
+    for rows in pinned(server, on, &others, idle).await? {
+        answers.push(text_of(rows).unwrap_or_default());
     }
     let built = read::build(&answers).map_err(|error| ServerError::Nonsense(error.to_string()))?;
     let catalogue = Arc::new(built);
-    if shared {
+    // Inside of a transaction what is seen may never come true for others.
+    if idle {
         let mut kept = catalogues.kept.write();
         if kept.len() >= KEPT_MAX {
             kept.clear();

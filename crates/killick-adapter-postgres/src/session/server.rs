@@ -227,6 +227,28 @@ impl Server {
         self.own_answer().await
     }
 
+    /// Runs statements of the gateway's own, one after the other, with one wait for all of them. After one that the
+    /// server refuses the rest is run all the same; the first refusal is what is returned.
+    pub(crate) async fn own_all(
+        &mut self,
+        on: &Departure,
+        statements: &[&str],
+    ) -> Result<Vec<Vec<Vec<Option<String>>>>, ServerError> {
+        for sql in statements {
+            self.ask_own(sql);
+        }
+        self.send(on).await?;
+        let (mut answers, mut refused) = (Vec::with_capacity(statements.len()), None);
+        for _ in statements {
+            match self.own_answer().await {
+                Ok(rows) => answers.push(rows),
+                Err(error) if error.is_refusal() => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(answers), Err)
+    }
+
     /// Writes one statement of the gateway's own for sending.
     pub(crate) fn ask_own(&mut self, sql: &str) {
         let out = &mut self.output;

@@ -31,19 +31,20 @@ pub struct Query {
 
 macro_rules! queries {
     ($($name:literal: $sql:literal;)*) => {
-        /// The queries, in the order in which [`build`] wants their answers.
+        /// The queries, in the order in which [`build`] wants their answers. The first one names everything in full; run
+        /// the others with `search_path` set to `pg_catalog`, so that no object of the session's stands for the server's.
         pub const QUERIES: &[Query] = &[$(Query {
             name: $name,
-            sql: concat!("SELECT coalesce(json_agg(t), '[]')::text FROM (", $sql, ") t"),
+            sql: concat!("SELECT coalesce(pg_catalog.json_agg(t), '[]'::json)::text FROM (", $sql, ") t"),
         },)*];
     };
 }
 
 queries! {
-    "about": "SELECT current_setting('server_version_num')::int AS version, current_database()::text AS database,
-        current_user::text AS role,
-        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
-        current_schemas(false)::text[] AS path";
+    "about": "SELECT pg_catalog.current_setting('server_version_num'::text)::int AS version,
+        pg_catalog.current_database()::text AS database, current_user::text AS role,
+        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user) AS superuser,
+        pg_catalog.current_schemas(false)::text[] AS path";
     "relations": "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
         c.relpersistence::text AS persistence, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
         c.reltuples::float8 AS tuples, c.relpages::int8 * 8192 AS bytes, c.relrowsecurity AS rls, c.relforcerowsecurity AS forced,
