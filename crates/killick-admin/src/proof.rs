@@ -86,6 +86,7 @@ pub fn of(command: &Command) -> Proof {
         | Command::KeyRotate { .. }
         | Command::DatabaseAdd(_)
         | Command::DatabaseRemove { .. }
+        | Command::PointRemove { .. }
         | Command::PassphraseChange { .. } => Proof::Needed,
         Command::SessionOpen(ask) => {
             if ask.fence || could_be_production(&ask.environment) {
@@ -119,6 +120,8 @@ pub fn of(command: &Command) -> Proof {
         | Command::PackList {}
         | Command::PackDrift { .. }
         | Command::DatabaseList {}
+        | Command::PointList { .. }
+        | Command::PointShow { .. }
         | Command::Explain { .. } => Proof::NotNeededReads,
     }
 }

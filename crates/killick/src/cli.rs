@@ -12,7 +12,7 @@ mod access;
 
 pub(crate) use access::{
     AgentCommand, CredentialAddArgs, CredentialCommand, DatabaseAddArgs, DatabaseCommand,
-    ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
+    PointCommand, ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
     UpstreamCommand,
 };
 
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Databases: reached through the gateway, whose statements are judged
     #[command(subcommand)]
     Database(DatabaseCommand),
+    /// Recovery points: what is kept, off-site and sealed, of what calls destroy
+    #[command(subcommand)]
+    Point(PointCommand),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),
@@ -363,6 +366,8 @@ pub(crate) enum KeyName {
     Store,
     /// Signs checkpoints of the record.
     Record,
+    /// Wraps the keys of recovery points.
+    Recovery,
 }
 
 /// `killick passphrase`

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use killick_gate::adapter::Adapter;
+use killick_gate::points::Points;
 use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
 use killick_gate::{Departure, Due, Gate, LiveSession};
 use killick_model::database::Database;
@@ -28,6 +29,8 @@ pub struct PostgresParts {
     pub streams: Arc<dyn Streams>,
     /// Where passwords live.
     pub vault: Arc<dyn Vault>,
+    /// Where recovery points are kept.
+    pub points: Arc<dyn Points>,
     /// Declared databases.
     pub databases: Vec<Database>,
     /// The name that the certificate towards agents is for.
@@ -39,6 +42,8 @@ pub struct PostgresAdapter {
     pub(crate) gate: Arc<Gate>,
     pub(crate) streams: Arc<dyn Streams>,
     pub(crate) vault: Arc<dyn Vault>,
+    #[expect(dead_code, reason = "capture is the first to take points")]
+    pub(crate) points: Arc<dyn Points>,
     pub(crate) host: String,
     pub(crate) catalogues: Catalogues,
     databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
@@ -62,6 +67,7 @@ impl PostgresAdapter {
             gate: parts.gate,
             streams: parts.streams,
             vault: parts.vault,
+            points: parts.points,
             host: parts.host,
             catalogues: Catalogues::default(),
             databases: RwLock::default(),

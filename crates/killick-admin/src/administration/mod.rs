@@ -4,6 +4,7 @@ mod agents;
 mod credentials;
 mod databases;
 mod keys;
+mod points;
 mod policy;
 mod record;
 mod requests;
@@ -22,7 +23,7 @@ use killick_gate::ports::{Durability, ProofError, RecordError, StoreError, Vault
 use killick_model::record::{Draft, Kind};
 use killick_model::{Owner, UnixMillis};
 
-use crate::ports::{ChangeProof, ReadRecord, ReadRecordError, Reconfigure};
+use crate::ports::{ChangeProof, ReadRecord, ReadRecordError, Reconfigure, Recovery};
 use crate::proof;
 use crate::protocol::{AdminCode, AdminError, Command, Envelope, Reply};
 use crate::secret::Secret;
@@ -48,6 +49,8 @@ pub struct AdministrationParts {
     pub record: Arc<dyn ReadRecord>,
     /// The rest of the gateway.
     pub rest: Arc<dyn Reconfigure>,
+    /// Recovery points.
+    pub recovery: Arc<dyn Recovery>,
     /// Where agents reach the gateway (`http://127.0.0.1:7070`).
     pub gateway: String,
     /// The file with the roots that clients must trust.
@@ -108,6 +111,9 @@ impl Administration {
             Command::DatabaseAdd(ask) => self.database_add(by, *ask).await,
             Command::DatabaseList {} => self.database_list().await,
             Command::DatabaseRemove { name } => self.database_remove(by, name).await,
+            Command::PointList { database } => self.point_list(database).await,
+            Command::PointShow { id } => self.point_show(id).await,
+            Command::PointRemove { id } => self.point_remove(by, id).await,
             Command::UpstreamAdd(ask) => self.upstream_add(by, ask).await,
             Command::UpstreamList {} => self.upstream_list().await,
             Command::UpstreamRemove { name } => self.upstream_remove(by, name).await,
@@ -346,6 +352,9 @@ impl Command {
             Self::DatabaseAdd(_) => "database add",
             Self::DatabaseList {} => "database list",
             Self::DatabaseRemove { .. } => "database remove",
+            Self::PointList { .. } => "point list",
+            Self::PointShow { .. } => "point show",
+            Self::PointRemove { .. } => "point remove",
             Self::UpstreamAdd(_) => "upstream add",
             Self::UpstreamList {} => "upstream list",
             Self::UpstreamRemove { .. } => "upstream remove",

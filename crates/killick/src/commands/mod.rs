@@ -5,6 +5,7 @@ mod database;
 mod explain;
 mod log;
 mod narrow;
+mod point;
 mod policy;
 mod request;
 mod resource;
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Agent(command) => agent::agent(&session, command),
         Command::Session(command) => session::session(&session, command),
         Command::Database(command) => database::database(&session, command),
+        Command::Point(command) => point::point(&session, command),
         Command::Upstream(command) => resource::upstream(&session, command),
         Command::Credential(command) => resource::credential(&session, command),
         Command::Request(command) => request::request(&session, command),
@@ -139,6 +141,7 @@ fn key_rotate(session: &Session, key: KeyName) -> Ended {
     let key = match key {
         KeyName::Store => protocol::KeyKind::Store,
         KeyName::Record => protocol::KeyKind::Record,
+        KeyName::Recovery => protocol::KeyKind::Recovery,
     };
     session.ask_done(protocol::Command::KeyRotate { key })
 }
