@@ -65,9 +65,7 @@ impl PostgresAdapter {
     /// The point is gone or holds something else, the database is not declared or cannot be reached, or its tables have
     /// changed so that the rows do not fit. Nothing is restored then.
     pub async fn undo(self: &Arc<Self>, ask: &UndoAsk, by: String) -> Result<UndoReport, Refusal> {
-        let points = self.points.clone().ok_or_else(|| {
-            Refusal::new(Code::ObligationFailed, "no place for recovery points is set up")
-        })?;
+        let points = Arc::clone(&self.points);
         let info = points.find(&ask.point).await.map_err(UndoError::from)?;
         let images = images_of(&info)?;
         let database = self.database(info.head.upstream.as_str()).ok_or_else(|| {

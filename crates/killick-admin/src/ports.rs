@@ -1,5 +1,8 @@
 //! What the administration point needs from the wiring: the record to read, packs, proofs to change.
 
+use std::sync::Arc;
+
+use killick_gate::points::Points;
 use killick_gate::ports::{ApproverProof, BoxFuture};
 use killick_model::admin::Upstream;
 use killick_model::database::Database;
@@ -147,6 +150,15 @@ pub trait Reconfigure: Send + Sync {
         line: &serde_json::Value,
         principal: Option<&Principal>,
     ) -> Option<Explanation>;
+}
+
+/// Recovery points, and what is done with them.
+pub trait Recovery: Send + Sync {
+    /// Returns where they are kept.
+    fn points(&self) -> Arc<dyn Points>;
+
+    /// Replaces the recovery key and wraps the key of every point anew. Returns how many it was.
+    fn rotate_key(&self) -> BoxFuture<'_, Result<usize, String>>;
 }
 
 /// The approver's proof as far as it can be replaced.

@@ -87,6 +87,7 @@ pub fn of(command: &Command) -> Proof {
         | Command::DatabaseAdd(_)
         | Command::DatabaseRemove { .. }
         | Command::Undo(_)
+        | Command::PointRemove { .. }
         | Command::PassphraseChange { .. } => Proof::Needed,
         Command::SessionOpen(ask) => {
             if ask.fence || could_be_production(&ask.environment) {
@@ -120,6 +121,8 @@ pub fn of(command: &Command) -> Proof {
         | Command::PackList {}
         | Command::PackDrift { .. }
         | Command::DatabaseList {}
+        | Command::PointList { .. }
+        | Command::PointShow { .. }
         | Command::Explain { .. } => Proof::NotNeededReads,
     }
 }

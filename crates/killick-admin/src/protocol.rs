@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use killick_model::admin::{Agent, CredentialInfo, Session, Upstream};
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
-use killick_model::point::{UndoAsk, UndoReport};
+use killick_model::point::{PointInfo, UndoAsk, UndoReport};
 use killick_model::request::{AccessRequest, BreakGlass, Grant, Pending};
 use killick_model::{
-    AgentName, CallId, CredentialName, EffectWord, Owner, PendingId, RequestId, SessionId,
+    AgentName, CallId, CredentialName, EffectWord, Owner, PendingId, PointId, RequestId, SessionId,
     UpstreamName,
 };
 use killick_policy::{PolicyProblem, PolicySource};
@@ -101,6 +101,21 @@ pub enum Command {
     },
     /// Puts back what a transaction destroyed, or plans it.
     Undo(Box<UndoAsk>),
+    /// Lists recovery points.
+    PointList {
+        /// Of this upstream; of all when absent.
+        database: Option<UpstreamName>,
+    },
+    /// Shows one recovery point.
+    PointShow {
+        /// Which.
+        id: PointId,
+    },
+    /// Removes a recovery point; what it holds is gone for good.
+    PointRemove {
+        /// Which.
+        id: PointId,
+    },
     /// Declares an upstream.
     UpstreamAdd(UpstreamAsk),
     /// Lists upstreams.
@@ -285,6 +300,8 @@ pub enum KeyKind {
     Store,
     /// The key that signs checkpoints of the record.
     Record,
+    /// The key that wraps the keys of recovery points.
+    Recovery,
 }
 
 /// What the gateway answers.
@@ -308,6 +325,15 @@ pub enum Reply {
     Databases(Vec<Database>),
     /// What an undo did, or would do.
     Undone(Box<UndoReport>),
+    /// Recovery points, newest first.
+    Points {
+        /// Where they are kept.
+        place: String,
+        /// The points.
+        points: Vec<PointInfo>,
+    },
+    /// One recovery point.
+    Point(Box<PointInfo>),
     /// Upstreams.
     Upstreams(Vec<Upstream>),
     /// Credentials without values.

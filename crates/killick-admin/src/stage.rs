@@ -30,9 +30,14 @@ use zeroize::Zeroizing;
 use crate::administration::{Administration, AdministrationParts, Caller};
 use crate::ports::{
     ChangeProof, CheckpointShown, PackInfo, ReadRecord, ReadRecordError, Reconfigure, RecordEntry,
+    Recovery,
 };
 use crate::protocol::{Command, Envelope, Reply};
 use crate::secret::Secret;
+
+mod recovery;
+
+use recovery::FakeRecovery;
 
 pub(crate) const PASSPHRASE: &str = "the-right-passphrase";
 pub(crate) const NOW: UnixMillis = UnixMillis(1_777_000_000_000);
@@ -281,6 +286,7 @@ pub(crate) struct Stage {
     pub(crate) vault: Arc<FakeVault>,
     pub(crate) proof: Arc<FakeProof>,
     pub(crate) rest: Arc<FakeRest>,
+    pub(crate) recovery: Arc<FakeRecovery>,
     pub(crate) log: Arc<FakeLog>,
     pub(crate) session: SessionId,
 }
@@ -304,12 +310,14 @@ impl Stage {
         vault.credential_put(&credential(), Zeroizing::new(b"first-value".to_vec())).unwrap();
         let proof = Arc::new(FakeProof(Mutex::new(PASSPHRASE.into())));
         let (rest, log) = (Arc::new(FakeRest::default()), Arc::new(FakeLog::default()));
+        let recovery = Arc::new(FakeRecovery::with_one_point());
         let administration = Administration::new(AdministrationParts {
             gate: Arc::clone(&gate),
             vault: Arc::clone(&vault) as Arc<dyn Vault>,
             proof: Arc::clone(&proof) as Arc<dyn ChangeProof>,
             record: Arc::clone(&log) as Arc<dyn ReadRecord>,
             rest: Arc::clone(&rest) as Arc<dyn Reconfigure>,
+            recovery: Arc::clone(&recovery) as Arc<dyn Recovery>,
             gateway: "http://127.0.0.1:7070".into(),
             ca_bundle: "/ca-bundle.pem".into(),
             version: "0".into(),
@@ -321,7 +329,7 @@ impl Stage {
         store.pending_add(&pending(&session), b"canonical").unwrap();
         store.grant_add(&grant(&session)).unwrap();
         record.entries.lock().clear();
-        Self { administration, gate, record, store, vault, proof, rest, log, session }
+        Self { administration, gate, record, store, vault, proof, rest, recovery, log, session }
     }
 
     pub(crate) async fn ask(
@@ -345,7 +353,7 @@ impl Stage {
         let credentials: Vec<String> =
             self.vault.kept.lock().iter().map(|kept| format!("{kept:?}")).collect();
         format!(
-            "{:?} {sessions:?} {live:?} {:?} {:?} {:?} {:?} {:?} {credentials:?} {:?} {} {:?} {:?} {} {} {}",
+            "{:?} {sessions:?} {live:?} {:?} {:?} {:?} {:?} {:?} {credentials:?} {:?} {} {:?} {:?} {} {} {} {}",
             self.store.agents().unwrap(),
             self.store.upstreams().unwrap(),
             self.store.requests(100).unwrap(),
@@ -359,6 +367,7 @@ impl Stage {
             self.vault.rotations.load(Ordering::SeqCst),
             self.log.published.load(Ordering::SeqCst),
             self.log.rotated.load(Ordering::SeqCst),
+            self.recovery.state(),
         )
     }
 }

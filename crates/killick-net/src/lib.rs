@@ -2,7 +2,8 @@
 //!
 //! [`Net`] lends streams to the gate: out to an upstream for a recorded call, and in from a client
 //! whose TLS the gateway ends with a certificate of its own [`Ca`]. [`listen_tcp`] and
-//! [`listen_admin`] are the two doors that the process has. [`webhook`] posts the gateway's own notes.
+//! [`listen_admin`] are the two doors that the process has. [`webhook`] posts the gateway's own notes, and [`s3`] opens
+//! the bucket that recovery points are kept in.
 
 mod address;
 mod ca;
@@ -16,6 +17,7 @@ mod host;
 mod intercept;
 mod leaves;
 mod net;
+mod objects;
 mod post;
 mod resolver;
 mod trust;
@@ -33,6 +35,7 @@ pub use host::{HOST_BYTES_MAX, HostError, HostKind, LABEL_BYTES_MAX, parse_host}
 pub use intercept::HANDSHAKE_SECONDS_MAX;
 pub use leaves::{LEAF_CACHE_MAX, LEAF_RENEW_HOURS_MIN};
 pub use net::{Net, NetError, NetOptions};
+pub use objects::{OBJECT_ANSWER_BYTES_MAX, OBJECT_SECONDS_MAX, ObjectsError, S3Options, s3};
 pub use post::{
     POST_BODY_BYTES_MAX, POST_SECONDS_MAX, WEBHOOK_ADDRESS_BYTES_MAX, Webhook, WebhookError,
     webhook,

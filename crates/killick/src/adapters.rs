@@ -10,6 +10,7 @@ use killick_adapter_http::pack::{self, Drift, Pack, PackSet, Problem};
 use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address};
 use killick_admin::ports::PackInfo;
 use killick_gate::adapter::Adapter;
+use killick_gate::points::Points;
 use killick_gate::ports::{Store as _, Streams, Vault};
 use killick_gate::{Gate, Pdp};
 use killick_model::admin::{Injection, Upstream};
@@ -205,6 +206,7 @@ pub(crate) fn build_databases(
     gate: &Arc<Gate>,
     streams: &Arc<dyn Streams>,
     vault: &Arc<dyn Vault>,
+    points: Arc<dyn Points>,
     databases: Vec<Database>,
     host: String,
 ) -> Arc<Databases> {
@@ -212,7 +214,7 @@ pub(crate) fn build_databases(
         gate: Arc::clone(gate),
         streams: Arc::clone(streams),
         vault: Arc::clone(vault),
-        points: None,
+        points,
         databases,
         host,
     })

@@ -13,7 +13,7 @@ mod undo;
 
 pub(crate) use access::{
     AgentCommand, CredentialAddArgs, CredentialCommand, DatabaseAddArgs, DatabaseCommand,
-    ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
+    PointCommand, ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
     UpstreamCommand,
 };
 pub(crate) use undo::{UndoArgs, UndoWhat};
@@ -78,6 +78,9 @@ pub(crate) enum Command {
         Example:\n  killick undo 4711 --dry-run\n  killick undo 4711"
     )]
     Undo(UndoArgs),
+    /// Recovery points: what is kept, off-site and sealed, of what calls destroy
+    #[command(subcommand)]
+    Point(PointCommand),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),
@@ -372,6 +375,8 @@ pub(crate) enum KeyName {
     Store,
     /// Signs checkpoints of the record.
     Record,
+    /// Wraps the keys of recovery points.
+    Recovery,
 }
 
 /// `killick passphrase`

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+mod recovery;
+
+pub(crate) use recovery::{Place, Recovery};
+
 /// Where agents reach the gateway unless the configuration says otherwise.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
 /// The most bytes of the file.
@@ -16,8 +20,6 @@ const CHECKPOINT_MILLIS_MIN: u64 = 100;
 const CHECKPOINT_MILLIS_MAX: u64 = 3_600_000;
 /// Entries that one agent may write in a minute, unless the configuration says otherwise.
 const AGENT_ENTRIES_PER_MINUTE: u32 = 12_000;
-/// The longest grace period.
-const GRACE_MILLIS_MAX: u64 = 30 * 86_400_000;
 /// The longest name of a tenant or node.
 const NAME_BYTES_MAX: usize = 40;
 
@@ -114,15 +116,6 @@ pub(crate) enum WithoutFence {
     ReadOnly,
     /// Whatever policy lets them: the owner's waiver, loud on every listing.
     ReadWrite,
-}
-
-/// `[recovery]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Recovery {
-    /// A grace period in place of the packs' own, in milliseconds.
-    #[serde(deserialize_with = "grace", rename = "grace")]
-    pub(crate) grace_millis: Option<u64>,
 }
 
 /// `[record]`
@@ -264,14 +257,6 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error>
     })
 }
 
-fn grace<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let millis = duration(deserializer)?;
-    if millis > GRACE_MILLIS_MAX {
-        return Err(serde::de::Error::custom("a grace period is at most 30 days"));
-    }
-    Ok(Some(millis))
-}
-
 fn checkpoint_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let millis = duration(deserializer)?;
     if (CHECKPOINT_MILLIS_MIN..=CHECKPOINT_MILLIS_MAX).contains(&millis) {
@@ -305,6 +290,15 @@ without_fence = "read-only"
 [recovery]
 # How long a deferred delete waits before it is sent, in place of the packs' own periods.
 # grace = "48h"
+# Where recovery points are kept: file:///absolute/path, at best on another machine, or s3://BUCKET/PREFIX with the
+# credential in $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY. They are sealed with recovery.key: keep a copy of it.
+# place = "file:///mnt/elsewhere/killick-points"
+# endpoint = "https://s3.example.com"
+# region = "eu-central-1"
+# How long a point is kept; it may hold personal data.
+# retention_days = 30
+# The most bytes of one point.
+# bytes_max = 68719476736
 
 [record]
 # How often a checkpoint is signed at most.

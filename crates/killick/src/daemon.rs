@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use killick_admin::ports::Recovery;
 use killick_admin::{Administration, AdministrationParts, ServeOptions};
 use killick_gate::adapter::Adapter as _;
+use killick_gate::points::Points as _;
 use killick_gate::ports::{Record, Store, Streams, Vault};
 use killick_gate::{Gate, GateConfig, GateParts};
 use killick_model::record::{Draft, Kind};
@@ -15,6 +17,7 @@ use killick_model::time::Clock;
 use killick_net::{Ca, Net, NetOptions, SystemClock, listen_admin, listen_tcp};
 use killick_policy::Pdp;
 use killick_recover::Deferrals;
+use killick_recover::points::Sweeper;
 use killick_store::journal::{DirectorySink, Journal, JournalOptions};
 use killick_store::{EnvironmentKey, FileKey, KeyProvider, Passphrase, SealedVault, SqliteStore};
 use killick_tlog::note::SigningKey;
@@ -25,6 +28,7 @@ use crate::adapters;
 use crate::config::{Config, Publish, WithoutFence};
 use crate::home::Home;
 use crate::record::RecordReader;
+use crate::recovery::Recoveries;
 use crate::rest::Rest;
 
 /// How long open connections may go on after a stop.
@@ -133,17 +137,19 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let gate = open_gate(&journal, &store, &clock, pdp, config)?;
     let vault: Arc<dyn Vault> = Arc::new(SealedVault::of(&store));
     let streams: Arc<dyn Streams> = Arc::new(net);
+    let recovery = Arc::new(Recoveries::open(home, config)?);
     let http = adapters::build(&gate, &streams, &vault, packs, store.upstreams()?);
     let databases = adapters::build_databases(
         &gate,
         &streams,
         &vault,
+        recovery.points(),
         store.databases()?,
         database_door.address().ip().to_string(),
     );
     let deferrals =
         Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http, &databases)));
-    note_start(&gate, config, door.address()).await?;
+    note_start(&gate, config, door.address(), &recovery.store().place()).await?;
     let interrupted = deferrals.settle_interrupted().await?;
     if interrupted > 0 {
         tracing::warn!(interrupted, "calls were being sent when the gateway stopped");
@@ -157,10 +163,13 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         journal: &journal,
         http: &http,
         databases: &databases,
+        recovery: &recovery,
     };
     let doors = (door.address(), database_door.address());
     let administration = administration(&running, home, doors, uid);
     let clockwork = tokio::spawn(Arc::clone(&deferrals).run());
+    let sweeper = Sweeper::new(Arc::clone(&gate), Arc::clone(recovery.store()));
+    let sweeping = tokio::spawn(sweeper.run());
     let (stopping, stopped) = watch::channel(false);
     let agents = door.address();
     let serving_agents = tokio::spawn(door.serve(
@@ -181,6 +190,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     tracing::info!("stopping");
     stopping.send_replace(true);
     clockwork.abort();
+    sweeping.abort();
     let _ = serving_agents.await;
     let _ = serving_databases.await;
     let _ = serving_people.await;
@@ -220,6 +230,7 @@ struct Running<'a> {
     journal: &'a Journal,
     http: &'a Arc<adapters::Http>,
     databases: &'a Arc<adapters::Databases>,
+    recovery: &'a Arc<Recoveries>,
 }
 
 fn administration(
@@ -240,6 +251,7 @@ fn administration(
         proof: Arc::new(Passphrase::of(running.store, Arc::clone(running.clock))),
         record: Arc::new(RecordReader::new(running.journal.clone(), home.clone())),
         rest: Arc::new(rest),
+        recovery: Arc::clone(running.recovery) as Arc<dyn Recovery>,
         gateway: format!("http://{agents}"),
         ca_bundle: home.ca_bundle().display().to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -283,11 +295,17 @@ fn net_options(config: &Config, own: Vec<SocketAddr>) -> anyhow::Result<NetOptio
     Ok(NetOptions { extra_roots_pem, own_addresses: own, ..NetOptions::default() })
 }
 
-async fn note_start(gate: &Gate, config: &Config, address: SocketAddr) -> anyhow::Result<()> {
+async fn note_start(
+    gate: &Gate,
+    config: &Config,
+    address: SocketAddr,
+    place: &str,
+) -> anyhow::Result<()> {
     let entry = Draft::new(Kind::Start).with_details(serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listen": address.to_string(),
         "policies": gate.policies().version(),
+        "recovery_points": place,
         "production_waiver": config.production.without_fence == WithoutFence::ReadWrite,
     }));
     gate.note(entry).await.context("the record cannot be written; nothing is served")

@@ -1,6 +1,7 @@
 //! `killick doctor`: what is enforced, what is not, and how to mend it.
 
 mod files;
+mod recovery;
 mod running;
 mod shell;
 
@@ -65,6 +66,7 @@ pub(crate) fn doctor(session: &Session) -> Exit {
             findings
                 .push(Finding::ok("configuration", session.home.config().display().to_string()));
             findings.extend(configured(&config));
+            findings.push(recovery::look(&session.home, &config));
         }
         Err(error) => findings.push(Finding::broken(
             "configuration",

@@ -66,6 +66,21 @@ impl Home {
         self.0.join("details.key")
     }
 
+    /// The key that wraps the keys of recovery points.
+    pub(crate) fn recovery_key(&self) -> PathBuf {
+        self.0.join("recovery.key")
+    }
+
+    /// The key before it, while points are wrapped anew.
+    pub(crate) fn recovery_former_key(&self) -> PathBuf {
+        self.0.join("recovery.former.key")
+    }
+
+    /// Recovery points, where the configuration names no other place.
+    pub(crate) fn points(&self) -> PathBuf {
+        self.0.join("points")
+    }
+
     /// The certificate of the gateway's CA.
     pub(crate) fn ca(&self) -> PathBuf {
         self.0.join("ca.pem")

@@ -22,6 +22,7 @@ use crate::commands::{Ended, Session};
 use crate::config::{self, Config};
 use crate::failure::Exit;
 use crate::home::Home;
+use crate::recovery;
 use crate::secret_input;
 use crate::show::Tone;
 
@@ -123,6 +124,7 @@ pub(crate) fn establish(
     bundle(home, &mut made)?;
     configuration(home, args, &mut made)?;
     record_keys(home, &mut made)?;
+    recovery_key(home, &mut made)?;
     let store = store(home, key, &mut made)?;
     let fresh = passphrase(&store, clock, home, given, &mut made)?;
     Ok((made, fresh))
@@ -283,6 +285,18 @@ fn record_keys(home: &Home, made: &mut Made) -> anyhow::Result<()> {
     } else {
         FileKey::create(&details)?;
         made.made("record's details key (0600)", &details);
+    }
+    Ok(())
+}
+
+/// The key that wraps the keys of recovery points. It is on no other machine: whoever loses it loses them.
+fn recovery_key(home: &Home, made: &mut Made) -> anyhow::Result<()> {
+    let path = home.recovery_key();
+    if path.exists() {
+        made.kept("recovery key", &path);
+    } else {
+        recovery::make_key(home)?;
+        made.made("recovery key (0600)", &path);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod home;
 mod init;
 mod ocsf;
 mod record;
+mod recovery;
 mod rest;
 mod secret_input;
 mod show;

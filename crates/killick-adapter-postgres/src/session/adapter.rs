@@ -30,8 +30,8 @@ pub struct PostgresParts {
     pub streams: Arc<dyn Streams>,
     /// Where passwords live.
     pub vault: Arc<dyn Vault>,
-    /// Where recovery points are kept; without one, nothing that is destroyed comes back.
-    pub points: Option<Arc<dyn Points>>,
+    /// Where recovery points are kept.
+    pub points: Arc<dyn Points>,
     /// Declared databases.
     pub databases: Vec<Database>,
     /// The name that the certificate towards agents is for.
@@ -43,8 +43,8 @@ pub struct PostgresAdapter {
     pub(crate) gate: Arc<Gate>,
     pub(crate) streams: Arc<dyn Streams>,
     pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) points: Arc<dyn Points>,
     pub(crate) host: String,
-    pub(crate) points: Option<Arc<dyn Points>>,
     pub(crate) catalogues: Catalogues,
     own: OwnConnections,
     databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
@@ -68,8 +68,8 @@ impl PostgresAdapter {
             gate: parts.gate,
             streams: parts.streams,
             vault: parts.vault,
-            host: parts.host,
             points: parts.points,
+            host: parts.host,
             catalogues: Catalogues::default(),
             own: OwnConnections::default(),
             databases: RwLock::default(),

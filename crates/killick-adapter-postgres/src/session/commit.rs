@@ -144,9 +144,7 @@ impl Session {
 
     /// Returns whether the transaction destroys rows, and whether they are such that all can be kept.
     fn could_keep(&self, counted: &BTreeMap<u32, Rows>) -> bool {
-        if self.adapter.points.is_none()
-            || (self.work.damage.rows == 0 && self.work.keeping.is_none())
-        {
+        if self.work.damage.rows == 0 && self.work.keeping.is_none() {
             return false;
         }
         let catalogue = self.known.catalogue();
@@ -227,8 +225,6 @@ impl Session {
     fn why_no_undo(&self) -> &'static str {
         if self.work.damage == Damage::default() {
             "nothing that was there before was removed or overwritten at large"
-        } else if self.adapter.points.is_none() {
-            "no place for recovery points is set up"
         } else {
             "what was destroyed is of a kind that cannot be kept whole"
         }

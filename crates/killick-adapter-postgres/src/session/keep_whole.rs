@@ -16,7 +16,7 @@ impl Session {
     /// A refusal means that they could not be kept: the statement is not sent.
     pub(crate) async fn keep_emptied(&mut self, unit: &Unit) -> Result<Result<(), Refusal>, End> {
         let emptied = self.emptied(unit);
-        if emptied.is_empty() || self.adapter.points.is_none() {
+        if emptied.is_empty() {
             return Ok(Ok(()));
         }
         let kept = self.keep_whole(&emptied).await;

@@ -164,7 +164,6 @@ impl Session {
     /// Returns the recovery point that COMMIT can take of the rows that a statement destroys: the one that the
     /// transaction has, or a fresh one; none where they cannot be kept whole.
     fn promise(&self, unit: &Unit) -> Option<PointId> {
-        self.adapter.points.as_ref()?;
         let destroys = |it: &&Touch| it.effect.word() == EffectWord::Destroy;
         let all = unit.judged.touches.iter().filter(destroys).all(destroys_rows);
         if unit.is_read() || !unit.is_held() || !all {

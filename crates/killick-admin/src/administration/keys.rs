@@ -18,6 +18,18 @@ impl Administration {
                 off_loop(move || Ok(vault.rotate_key()?)).await?;
                 Ok(done("everything in the store is sealed under a fresh key"))
             }
+            KeyKind::Recovery => {
+                let count = self.parts.recovery.rotate_key().await.map_err(|why| {
+                    AdminError::new(
+                        AdminCode::Unavailable,
+                        format!(
+                            "{why}; points that were not reached still open with the former key"
+                        ),
+                        "run the command again",
+                    )
+                })?;
+                Ok(done(format!("{count} recovery points are under a fresh key")))
+            }
             KeyKind::Record => {
                 let record = Arc::clone(&self.parts.record);
                 let public = off_loop(move || Ok(record.rotate_signing_key()?)).await?;

@@ -11,6 +11,7 @@ mod requests;
 mod sessions;
 mod standing_yes;
 mod status;
+mod undo;
 mod upstreams;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ use killick_gate::ports::{Durability, ProofError, RecordError, StoreError, Vault
 use killick_model::record::{Draft, Kind};
 use killick_model::{Owner, UnixMillis};
 
-use crate::ports::{ChangeProof, ReadRecord, ReadRecordError, Reconfigure};
+use crate::ports::{ChangeProof, ReadRecord, ReadRecordError, Reconfigure, Recovery};
 use crate::proof;
 use crate::protocol::{AdminCode, AdminError, Command, Envelope, Reply};
 use crate::secret::Secret;
@@ -49,6 +50,8 @@ pub struct AdministrationParts {
     pub record: Arc<dyn ReadRecord>,
     /// The rest of the gateway.
     pub rest: Arc<dyn Reconfigure>,
+    /// Recovery points.
+    pub recovery: Arc<dyn Recovery>,
     /// Where agents reach the gateway (`http://127.0.0.1:7070`).
     pub gateway: String,
     /// The file with the roots that clients must trust.
@@ -110,6 +113,9 @@ impl Administration {
             Command::DatabaseList {} => self.database_list().await,
             Command::DatabaseRemove { name } => self.database_remove(by, name).await,
             Command::Undo(ask) => self.undo(by, *ask).await,
+            Command::PointList { database } => self.point_list(database).await,
+            Command::PointShow { id } => self.point_show(id).await,
+            Command::PointRemove { id } => self.point_remove(by, id).await,
             Command::UpstreamAdd(ask) => self.upstream_add(by, ask).await,
             Command::UpstreamList {} => self.upstream_list().await,
             Command::UpstreamRemove { name } => self.upstream_remove(by, name).await,
@@ -349,6 +355,9 @@ impl Command {
             Self::DatabaseList {} => "database list",
             Self::DatabaseRemove { .. } => "database remove",
             Self::Undo(_) => "undo",
+            Self::PointList { .. } => "point list",
+            Self::PointShow { .. } => "point show",
+            Self::PointRemove { .. } => "point remove",
             Self::UpstreamAdd(_) => "upstream add",
             Self::UpstreamList {} => "upstream list",
             Self::UpstreamRemove { .. } => "upstream remove",

@@ -1,34 +1,62 @@
-//! Recovery points: what was destroyed is put back.
+//! Recovery points: listed, shown, removed. Removing one destroys what it could bring back.
 
-use killick_model::point::UndoAsk;
-use killick_model::record::Kind;
+use killick_gate::points::PointError;
+use killick_model::record::{Draft, Kind};
+use killick_model::{EffectWord, PointId, UpstreamName};
 use serde_json::json;
 
-use super::{Acting, Administration, Answered};
+use super::{Acting, Administration, Answered, done};
 use crate::protocol::{AdminCode, AdminError, Reply};
 
-/// Rows that one undo may name to be overwritten.
-const OVERWRITES_MAX: usize = 10_000;
-
 impl Administration {
-    /// Undoes what a transaction did, from its recovery point. A plan is made under a proof too: it shows keys of rows.
-    pub(super) async fn undo(&self, by: &Acting<'_>, ask: UndoAsk) -> Answered {
-        if ask.overwrite.len() > OVERWRITES_MAX {
-            return Err(AdminError::invalid(
-                format!("{} rows are named, at most {OVERWRITES_MAX} may be", ask.overwrite.len()),
-                "use --overwrite-all, or name fewer",
-            ));
-        }
-        if !ask.dry_run {
-            self.on_record(by, Kind::Configuration, "undo", json!({ "undo": ask })).await?;
-        }
-        match self.parts.rest.undo(&ask, by.caller.owner.to_string()).await {
-            Ok(report) => Ok(Reply::Undone(Box::new(report))),
-            Err(refusal) => Err(AdminError::new(
+    pub(super) async fn point_list(&self, database: Option<UpstreamName>) -> Answered {
+        let points = self.parts.recovery.points();
+        let place = points.place();
+        let points = points.list(database.as_ref()).await?;
+        Ok(Reply::Points { place, points })
+    }
+
+    pub(super) async fn point_show(&self, id: PointId) -> Answered {
+        let info = self.parts.recovery.points().find(&id).await?;
+        Ok(Reply::Point(Box::new(info)))
+    }
+
+    pub(super) async fn point_remove(&self, by: &Acting<'_>, id: PointId) -> Answered {
+        let points = self.parts.recovery.points();
+        let info = points.find(&id).await?;
+        let mut entry = Draft::new(Kind::Configuration);
+        entry.upstream = Some(info.head.upstream.clone());
+        entry.environment = Some(info.head.environment.to_string());
+        entry.effect = Some(EffectWord::Destroy);
+        entry.call.clone_from(&info.head.call);
+        let details = json!({
+            "point": id, "kind": info.head.kind, "taken": info.head.taken, "bytes": info.bytes(),
+        });
+        self.on_record_as(by, entry, "point remove", details).await?;
+        points.remove(&id).await?;
+        Ok(done(format!(
+            "recovery point {id} of `{}` is removed; what it kept cannot be brought back",
+            info.head.upstream
+        )))
+    }
+}
+
+impl From<PointError> for AdminError {
+    fn from(error: PointError) -> Self {
+        match &error {
+            PointError::Missing(_) => {
+                Self::new(AdminCode::Missing, error.to_string(), "look at `killick point list`")
+            }
+            PointError::Shut(_) => Self::new(
                 AdminCode::Unavailable,
-                format!("{}; {}", refusal.because, refusal.not_done),
-                refusal.next_step,
-            )),
+                error.to_string(),
+                "bring back recovery.key from your backup if it was lost; else the point was tampered with",
+            ),
+            PointError::Failed(_) | PointError::Large { .. } => Self::new(
+                AdminCode::Unavailable,
+                error.to_string(),
+                "look at [recovery] in killick.toml, and at the place itself",
+            ),
         }
     }
 }

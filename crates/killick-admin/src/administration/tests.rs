@@ -72,6 +72,9 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
         (Command::SessionOpen(session_ask("anything-else", false)), Needed),
         (Command::SessionList { all: true }, NotNeededReads),
         (Command::SessionClose { session: session.clone() }, NotNeededNarrows),
+        (Command::PointList { database: None }, NotNeededReads),
+        (Command::PointShow { id: name("k-1") }, NotNeededReads),
+        (Command::PointRemove { id: name("k-1") }, Needed),
         (Command::UpstreamAdd(upstream_ask("second")), Needed),
         (Command::UpstreamList {}, NotNeededReads),
         (Command::UpstreamRemove { name: name("api") }, Needed),
@@ -125,6 +128,7 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
         (Command::CheckpointPublish {}, NotNeededNarrows),
         (Command::KeyRotate { key: KeyKind::Store }, Needed),
         (Command::KeyRotate { key: KeyKind::Record }, Needed),
+        (Command::KeyRotate { key: KeyKind::Recovery }, Needed),
         (Command::PassphraseChange { next: Secret::new("the-next-passphrase".into()) }, Needed),
         (Command::PackList {}, NotNeededReads),
         (Command::PackDrift { name: "harbour".into() }, NotNeededReads),
@@ -132,7 +136,7 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
 }
 
 /// How many commands there are beside `explain`, which the stage's adapters do not know.
-const COMMANDS: usize = 39;
+const COMMANDS: usize = 42;
 
 async fn nth(at: usize) -> (Stage, Command, Proof) {
     let stage = Stage::open().await;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use killick_model::principal::ScopedEffect;
 use killick_model::{
-    AgentName, CredentialName, EnvironmentName, Owner, SessionId, Tier, UpstreamName,
+    AgentName, CredentialName, EnvironmentName, Owner, PointId, SessionId, Tier, UpstreamName,
 };
 
 use super::parse_duration;
@@ -275,6 +275,27 @@ pub(crate) struct DatabaseAddArgs {
     /// Takes the place of one with the same name
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+/// `killick point`
+#[derive(Debug, Subcommand)]
+pub(crate) enum PointCommand {
+    /// Lists recovery points
+    List {
+        /// Of this database alone
+        #[arg(long, value_name = "NAME")]
+        database: Option<UpstreamName>,
+    },
+    /// Shows what a recovery point holds
+    Show {
+        /// Which
+        id: PointId,
+    },
+    /// Removes a recovery point for good
+    Remove {
+        /// Which
+        id: PointId,
+    },
 }
 
 fn parse_effect(raw: &str) -> Result<ScopedEffect, String> {

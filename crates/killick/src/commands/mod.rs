@@ -5,6 +5,7 @@ mod database;
 mod explain;
 mod log;
 mod narrow;
+mod point;
 mod policy;
 mod request;
 mod resource;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Session(command) => session::session(&session, command),
         Command::Database(command) => database::database(&session, command),
         Command::Undo(args) => undo::undo(&session, args),
+        Command::Point(command) => point::point(&session, command),
         Command::Upstream(command) => resource::upstream(&session, command),
         Command::Credential(command) => resource::credential(&session, command),
         Command::Request(command) => request::request(&session, command),
@@ -141,6 +143,7 @@ fn key_rotate(session: &Session, key: KeyName) -> Ended {
     let key = match key {
         KeyName::Store => protocol::KeyKind::Store,
         KeyName::Record => protocol::KeyKind::Record,
+        KeyName::Recovery => protocol::KeyKind::Recovery,
     };
     session.ask_done(protocol::Command::KeyRotate { key })
 }

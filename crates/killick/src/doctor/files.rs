@@ -67,7 +67,7 @@ fn modes(home: &Home) -> Finding {
     look(home.root(), 0o077, true);
     let from_environment = std::env::var_os(EnvironmentKey::VARIABLE).is_some();
     look(&home.master_key(), 0o177, !from_environment);
-    for path in [home.ca_key(), home.record_key(), home.details_key()] {
+    for path in [home.ca_key(), home.record_key(), home.details_key(), home.recovery_key()] {
         look(&path, 0o177, true);
     }
     for path in [home.store(), home.record()] {

@@ -39,7 +39,9 @@ fn what_is_secret_is_for_its_owner_alone() {
     establish(&home, &args(), None).unwrap();
     let files = files(home.root());
     assert_eq!(std::fs::metadata(home.root()).unwrap().mode() & 0o7777, 0o700);
-    for name in ["master.key", "ca.key", "record.key", "details.key", "killick.toml"] {
+    for name in
+        ["master.key", "ca.key", "record.key", "details.key", "recovery.key", "killick.toml"]
+    {
         assert_eq!(files[name].0, 0o600, "{name}");
     }
     assert_eq!(files["store"].0, 0o700);
