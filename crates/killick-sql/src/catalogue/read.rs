@@ -47,7 +47,7 @@ queries! {
         pg_catalog.current_schemas(false)::text[] AS path";
     "relations": "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
         c.relpersistence::text AS persistence, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-        c.reltuples::float8 AS tuples, c.relpages::int8 * 8192 AS bytes, c.relrowsecurity AS rls, c.relforcerowsecurity AS forced,
+        c.reltuples::float8 AS tuples, greatest(c.relpages, 0)::int8 * 8192 AS bytes, c.relrowsecurity AS rls, c.relforcerowsecurity AS forced,
         CASE WHEN c.relkind IN ('v','m') AND c.oid >= 16384 THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r','p','v','m','f','S','i','I') AND n.nspname !~ '^pg_toast'
