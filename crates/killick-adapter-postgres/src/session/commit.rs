@@ -149,11 +149,11 @@ impl Session {
             if since == Rows::default() {
                 continue;
             }
-            // Statements whose tags told all and that came later are in both: more is what counts.
+            // The tags told of what came before.
             let of = all.entry(table).or_default();
-            of.inserted = of.inserted.max(since.inserted);
-            of.updated = of.updated.max(since.updated);
-            of.deleted = of.deleted.max(since.deleted);
+            of.inserted = of.inserted.saturating_add(since.inserted);
+            of.updated = of.updated.saturating_add(since.updated);
+            of.deleted = of.deleted.saturating_add(since.deleted);
         }
         Ok(all)
     }
