@@ -169,10 +169,15 @@ impl Session {
 
     /// Reads what the server has counted so far, before the first statement whose command tag does not tell all.
     pub(crate) async fn before_hidden(&mut self, unit: &Unit) -> Result<(), End> {
-        if unit.is_read() || self.work.baseline.is_some() {
-            return Ok(());
+        if !unit.is_read() && deed_told(&unit.judged, &self.known.catalogue()).is_none() {
+            self.count_from_here().await?;
         }
-        if deed_told(&unit.judged, &self.known.catalogue()).is_none() {
+        Ok(())
+    }
+
+    /// Has rows counted by the server from here on, if they are not already.
+    pub(crate) async fn count_from_here(&mut self) -> Result<(), End> {
+        if self.work.baseline.is_none() {
             self.work.baseline = Some(self.counters().await?);
         }
         Ok(())
@@ -185,7 +190,10 @@ impl Session {
             return;
         }
         let catalogue = self.known.catalogue();
-        if let (Some(change), Some(deed)) = (&judged.change, deed_told(judged, &catalogue)) {
+        // From where the server counts on, its own numbers say it.
+        if self.work.baseline.is_none()
+            && let (Some(change), Some(deed)) = (&judged.change, deed_told(judged, &catalogue))
+        {
             self.work.count(change.table, deed, rows_in_tag(tag));
         }
         for touch in &judged.touches {
