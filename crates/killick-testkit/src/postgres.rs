@@ -3,8 +3,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test that has no server has failed already"
 )]
+
+mod chaos;
+mod client;
+mod frame;
+mod regress;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,6 +18,11 @@ use std::process::{Command, Output, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
+
+pub use chaos::{Chaos, Cut, Direction};
+pub use client::{Answer, Client, Said};
+pub use frame::Frame;
+pub use regress::{SERVER_OPTIONS, Suite};
 
 /// The superuser's password; the cluster lives on loopback for the time of one test.
 const PASSWORD: &str = "practice-superuser";
@@ -23,6 +34,7 @@ pub struct Server {
     port: u16,
     directory: TempDir,
     unprivileged: bool,
+    options: String,
 }
 
 /// Finds the server's programs: `KILLICK_PG_BIN`, or the newest of Debian's.
@@ -49,6 +61,15 @@ impl Server {
         Self::start_with(&[], &[])
     }
 
+    /// Starts a cluster with further settings, each as `name=value`.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_set(settings: &[&str]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
     /// Starts a cluster that speaks TLS, and notes in its log who logs in and how.
     ///
     /// # Panics
@@ -68,7 +89,8 @@ impl Server {
         let unprivileged = rustix::process::geteuid().is_root();
         let directory = TempDir::with_prefix("killick-pg-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { bin, port, directory, unprivileged };
+        let options = settings.iter().map(|it| format!(" -c {it}")).collect();
+        let server = Self { bin, port, directory, unprivileged, options };
         let password = server.path("password");
         std::fs::write(&password, PASSWORD).unwrap();
         if unprivileged {
@@ -89,21 +111,27 @@ impl Server {
                 run(Command::new("chown").arg("postgres").arg(&file));
             }
         }
-        let mut options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=50"
+        server.restart();
+        server
+    }
+
+    /// Starts the server on its files, as they were left.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn restart(&self) {
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
+             -c max_connections=50{}",
+            self.port, self.options
         );
-        for setting in settings {
-            options.push_str(" -c ");
-            options.push_str(setting);
-        }
-        run(server
+        run(self
             .program("pg_ctl")
             .arg("-D")
-            .arg(&data)
+            .arg(self.path("data"))
             .args(["-o", &options, "-w", "-l"])
-            .arg(server.path("log"))
+            .arg(self.path("log"))
             .arg("start"));
-        server
     }
 
     /// Returns what the server wrote into its log.
