@@ -67,7 +67,6 @@ impl Session {
         let counted = self.counted().await?;
         let (call, found, damage) =
             self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
-        self.work.damage = damage;
         let armed = Armed;
         let carried = std::mem::take(&mut self.work.carried);
         let live = std::sync::Arc::clone(&self.live);
@@ -89,6 +88,12 @@ impl Session {
                 return Err(NoCommit::Refused(Box::new(refusal)));
             }
         };
+        // Booked before it lasts: an answer to COMMIT that nobody sees would make it free.
+        self.adapter
+            .gate
+            .note_damage(&self.live, damage)
+            .await
+            .map_err(|it| NoCommit::Refused(Box::new(it)))?;
         // What was said is durable before anything lasts; the entry of COMMIT itself is synced beside the server's.
         if let Some(receipt) = self.work.receipt.clone() {
             self.adapter
@@ -282,11 +287,8 @@ impl Session {
         self.adapter.gate.created_by(&self.live, &object).await
     }
 
-    /// Books a committed transaction: the damage budget, and what the session made.
+    /// Books what a committed transaction made.
     pub(crate) async fn book_commit(&mut self) {
-        if let Err(error) = self.adapter.gate.note_damage(&self.live, self.work.damage).await {
-            tracing::warn!(%error, "the damage of a transaction could not be booked");
-        }
         let catalogue = self.known.catalogue();
         let made = self.work.made.iter().filter_map(|name| {
             let (schema, name) = name.split_once('.')?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use killick_gate::CarriedYes;
-use killick_gate::ports::{Damage, Receipt};
+use killick_gate::ports::Receipt;
 use killick_sql::judged::Judged;
 
 use super::call::Said;
@@ -43,8 +43,6 @@ pub(crate) struct Work {
     pub(crate) gone: Vec<u32>,
     /// Tables made in it, by qualified name.
     pub(crate) made: HashSet<String>,
-    /// What it destroys, once it was counted.
-    pub(crate) damage: Damage,
     /// Whether definitions changed.
     pub(crate) ddl: bool,
 }
