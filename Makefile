@@ -1,11 +1,12 @@
 # The two commands of the README, each complete on a fresh Debian 12 with Rust: `make test`, `make demo`.
-.PHONY: help setup test demo e2e kill-test bench lint
+.PHONY: help setup test demo e2e kill-test fault-test bench lint
 
 help:
 	@echo 'make test   install what is missing, run every test'
 	@echo 'make demo   install what is missing, play the incident against a practice world'
 	@echo 'make e2e    the real gateway against a practice world, with curl and the real client'
 	@echo 'make kill-test  cut the power 100 times under load, then prove the record'
+	@echo 'make fault-test  cut the network at every message of a database session, kill its ends 100 times'
 	@echo 'make bench  measure against a direct connection and haproxy'
 	@echo 'make lint   format, clippy, and the checks of the house (cargo xtask)'
 
@@ -32,6 +33,12 @@ KILLS ?= 100
 kill-test: setup
 	@cargo build --quiet --package killick --bin killick
 	KILLICK_KILLS=$(KILLS) cargo test --package killick --test kill -- --nocapture
+
+# make fault-test CUTS=50   cuts at fifty messages of each direction in place of all.
+CUTS ?= 1000000
+fault-test: setup
+	@cargo build --quiet --package killick --bin killick
+	KILLICK_CUTS=$(CUTS) KILLICK_KILLS=$(KILLS) cargo test --package killick --test database_faults -- --nocapture --test-threads 2
 
 bench: setup
 	@scripts/bench.sh

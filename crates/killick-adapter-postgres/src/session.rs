@@ -12,7 +12,9 @@
 #![expect(clippy::too_many_lines, reason = "a login is one story from top to bottom")]
 
 pub(crate) mod adapter;
+pub(crate) mod answers;
 pub(crate) mod call;
+pub(crate) mod cancel;
 pub(crate) mod client;
 pub(crate) mod commit;
 pub(crate) mod connect;

@@ -53,6 +53,8 @@ pub struct SessionState {
     pub made: HashSet<String>,
     /// Whether names may mean something else than the catalogue says (a changed search path or role).
     pub uncertain: bool,
+    /// Whether the session's defaults at the server are the gateway's own, so that RESET ALL leads back to them.
+    pub defaults_are_ours: bool,
 }
 
 impl SessionState {
@@ -114,6 +116,10 @@ pub fn judge(
     state: &SessionState,
     _values: Option<&[BindValue]>,
 ) -> Judged {
+    if script.is_empty() {
+        // A text of spaces and comments does nothing.
+        return Judge::new(catalogue, state).finish();
+    }
     judge_node(script.node(at), catalogue, state)
 }
 

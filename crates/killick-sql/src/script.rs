@@ -46,6 +46,20 @@ impl ScriptError {
             Self::Long(_) | Self::Many(_) | Self::Deep | Self::Null => self.to_string(),
         }
     }
+
+    /// Returns where in the text the mistake is, in characters from one, where the words leave no doubt.
+    #[must_use]
+    pub fn position(&self, text: &str) -> Option<usize> {
+        let Self::Grammar(why) = self else { return None };
+        if why.ends_with("at end of input") {
+            return Some(text.chars().count().saturating_add(1));
+        }
+        let (_, near) = why.split_once(" at or near \"")?;
+        let mut found = text.match_indices(near.strip_suffix('"')?);
+        let (at, _) = found.next()?;
+        let before = text.get(..at)?.chars().count();
+        found.next().is_none().then(|| before.saturating_add(1))
+    }
 }
 
 /// A parsed text.
@@ -213,6 +227,11 @@ mod tests {
         let error = parse("FLUSH TABLES").unwrap_err();
         assert!(error.is_syntax());
         assert!(error.message().contains("syntax error"), "{}", error.message());
+        let position = |text: &str| parse(text).unwrap_err().position(text);
+        assert_eq!(position("SELEC 1"), Some(1));
+        assert_eq!(position("SELECT 'ü' FRM x y z"), Some(16));
+        assert_eq!(position("SELECT (1"), Some(10));
+        assert_eq!(position("SELECT a a a a"), None);
         assert_eq!(parse("SELECT \0").err(), Some(ScriptError::Null));
     }
 }

@@ -3,14 +3,26 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test that has no server has failed already"
 )]
+
+mod chaos;
+mod client;
+mod frame;
+mod regress;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
+
+pub use chaos::{Chaos, Cut, Direction};
+pub use client::{Answer, Client, Said};
+pub use frame::Frame;
+pub use regress::{SERVER_OPTIONS, Suite};
 
 /// The superuser's password; the cluster lives on loopback for the time of one test.
 const PASSWORD: &str = "practice-superuser";
@@ -22,6 +34,7 @@ pub struct Server {
     port: u16,
     directory: TempDir,
     unprivileged: bool,
+    options: String,
 }
 
 /// Finds the server's programs: `KILLICK_PG_BIN`, or the newest of Debian's.
@@ -45,11 +58,39 @@ impl Server {
     /// It does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// Starts a cluster with further settings, each as `name=value`.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_set(settings: &[&str]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
+    /// Starts a cluster that speaks TLS, and notes in its log who logs in and how.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_tls(identity: &ServerIdentity) -> Self {
+        let files = [
+            ("server.crt", identity.certificate_pem.as_str()),
+            ("server.key", identity.key_pem.as_str()),
+        ];
+        Self::start_with(&files, &["ssl=on", "log_connections=on"])
+    }
+
+    /// Starts a cluster with files in its data directory and further settings.
+    fn start_with(files: &[(&str, &str)], settings: &[&str]) -> Self {
         let bin = binaries();
         let unprivileged = rustix::process::geteuid().is_root();
         let directory = TempDir::with_prefix("killick-pg-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { bin, port, directory, unprivileged };
+        let options = settings.iter().map(|it| format!(" -c {it}")).collect();
+        let server = Self { bin, port, directory, unprivileged, options };
         let password = server.path("password");
         std::fs::write(&password, PASSWORD).unwrap();
         if unprivileged {
@@ -62,17 +103,41 @@ impl Server {
             .arg("-D")
             .arg(&data)
             .arg(format!("--pwfile={}", password.display())));
+        for (name, text) in files {
+            let file = data.join(name);
+            std::fs::write(&file, text).unwrap();
+            run(Command::new("chmod").arg("600").arg(&file));
+            if unprivileged {
+                run(Command::new("chown").arg("postgres").arg(&file));
+            }
+        }
+        server.restart();
+        server
+    }
+
+    /// Starts the server on its files, as they were left.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn restart(&self) {
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=50"
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
+             -c max_connections=50{}",
+            self.port, self.options
         );
-        run(server
+        run(self
             .program("pg_ctl")
             .arg("-D")
-            .arg(&data)
+            .arg(self.path("data"))
             .args(["-o", &options, "-w", "-l"])
-            .arg(server.path("log"))
+            .arg(self.path("log"))
             .arg("start"));
-        server
+    }
+
+    /// Returns what the server wrote into its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -133,6 +198,46 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A certificate for loopback, and the authority that signed it.
+#[derive(Clone, Debug)]
+pub struct ServerIdentity {
+    /// The authority's certificate.
+    pub ca_pem: String,
+    /// The server's certificate.
+    pub certificate_pem: String,
+    /// The same as it goes over the wire.
+    pub certificate_der: Vec<u8>,
+    /// Its key.
+    pub key_pem: String,
+}
+
+impl ServerIdentity {
+    /// Makes an authority and a certificate for `localhost` and `127.0.0.1`.
+    ///
+    /// # Panics
+    /// The system gives no randomness.
+    #[must_use]
+    pub fn fresh() -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(DnType::CommonName, "Practice database root");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let issuer = Issuer::new(ca, ca_key);
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut leaf = CertificateParams::new(names).unwrap();
+        leaf.use_authority_key_identifier_extension = true;
+        let certificate = leaf.signed_by(&key, &issuer).unwrap();
+        Self {
+            ca_pem,
+            certificate_pem: certificate.pem(),
+            certificate_der: certificate.der().to_vec(),
+            key_pem: key.serialize_pem(),
+        }
     }
 }
 

@@ -139,6 +139,14 @@ async fn rows_that_go_by_cascade_and_by_trigger_are_counted_before_commit() {
     assert_eq!(stage.count("messages"), "3000");
     assert_eq!(stage.server.sql("shop", "SELECT rung FROM doorbell"), "0");
     passes(&said(&url, "DELETE FROM customers WHERE id = 20"));
+    // Eighty rows by their own statement and eighty more by the foreign key are a hundred and sixty.
+    let more = "INSERT INTO customers VALUES (30, 'x'); \
+        INSERT INTO orders SELECT 1000 + g, 30, 'n' FROM generate_series(1, 160) g";
+    let _ = stage.server.sql("shop", more);
+    let both = "BEGIN; DELETE FROM orders WHERE id BETWEEN 1001 AND 1080; \
+        DELETE FROM customers WHERE id = 30; COMMIT";
+    refused(&said(&url, both));
+    assert_eq!(stage.count("orders"), "760");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +193,6 @@ async fn a_session_cannot_leave_its_role_its_guard_or_its_settings() {
     let url = stage.session("staging").await;
     for text in [
         "SET ROLE postgres",
-        "RESET ALL",
         "DISCARD ALL",
         "SET SESSION AUTHORIZATION DEFAULT",
         "SELECT set_config('default_transaction_read_only', 'off', false)",

@@ -16,6 +16,8 @@ use crate::wire::scram;
 pub const HANDSHAKE_SECONDS_MAX: u64 = 15;
 /// The longest start-up packet, as PostgreSQL has it.
 const STARTUP_BYTES_MAX: usize = 10_000;
+/// The newest version that is spoken.
+const NEWEST: u32 = 0x0003_0002;
 /// The longest step of SASL.
 const SASL_BYTES_MAX: usize = 4_096;
 
@@ -34,6 +36,8 @@ pub enum Arrived<T> {
         process: u32,
         /// The key that it gave out.
         key: Bytes,
+        /// Closed when the request is done with.
+        stream: Stream,
     },
 }
 
@@ -41,6 +45,8 @@ pub enum Arrived<T> {
 pub struct Welcome<T> {
     /// The stream, clear.
     pub stream: Stream,
+    /// Whether keys that cancel may be longer than four bytes, as from version 3.2 on.
+    pub long_keys: bool,
     /// Bytes that came already.
     pub leftover: BytesMut,
     /// Who it is.
@@ -132,7 +138,7 @@ async fn begin<T>(
             CANCEL_REQUEST => {
                 let process =
                     rest.try_get_u32().map_err(|_| nonsense("a cancel request cut short"))?;
-                return Ok(Arrived::Cancel { process, key: rest });
+                return Ok(Arrived::Cancel { process, key: rest, stream });
             }
             _ if code >> 16 == 3 => return start(stream, code, &rest, door).await,
             _ => {
@@ -187,9 +193,10 @@ async fn start<T>(
         .filter(|(name, _)| name.starts_with("_pq_."))
         .map(|(name, _)| name.as_str())
         .collect();
-    if version & 0xffff > 0 || !options.is_empty() {
+    let spoken = version.min(NEWEST);
+    if version > NEWEST || !options.is_empty() {
         let mut out = BytesMut::new();
-        backend::encode_negotiate(&mut out, &options);
+        backend::encode_negotiate(&mut out, spoken, &options);
         write(&mut stream, &out).await?;
     }
     let mut input = FrameReader::new();
@@ -209,7 +216,9 @@ async fn start<T>(
         })
         .collect();
     let leftover = input.buffer().split();
-    Ok(Arrived::Client(Box::new(Welcome { stream, leftover, session, database, parameters })))
+    let long_keys = spoken == NEWEST;
+    let welcome = Welcome { stream, long_keys, leftover, session, database, parameters };
+    Ok(Arrived::Client(Box::new(welcome)))
 }
 
 fn parameters(rest: &Bytes) -> Result<Vec<(String, String)>, &'static str> {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
 use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
-use killick_gate::{Departure, Due, Gate, LiveSession};
+use killick_gate::{Due, Gate, LiveSession};
 use killick_model::database::Database;
 use killick_model::{Code, Outcome, Refusal, UpstreamName};
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
+use super::cancel::Cancel;
 use super::own::{Own, OwnConnections};
 use crate::inspect::Catalogues;
 
@@ -49,15 +50,6 @@ pub struct PostgresAdapter {
     own: OwnConnections,
     databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
     pub(crate) cancels: RwLock<HashMap<u32, Arc<Cancel>>>,
-}
-
-/// What it takes to cancel a statement of a session.
-pub(crate) struct Cancel {
-    pub(crate) departure: Arc<Departure>,
-    pub(crate) database: Arc<Database>,
-    pub(crate) own_key: Vec<u8>,
-    pub(crate) process: u32,
-    pub(crate) key: Vec<u8>,
 }
 
 impl PostgresAdapter {

@@ -98,6 +98,12 @@ impl Session {
             return Err(rolled_back(refusal));
         }
         let undo = self.finish_keeping(point, not_kept).await?;
+        // Booked before it lasts: an answer to COMMIT that nobody sees would make it free.
+        self.adapter
+            .gate
+            .note_damage(&self.live, damage)
+            .await
+            .map_err(|it| NoCommit::Refused(Box::new(it)))?;
         // What was said is durable before anything lasts; the entry of COMMIT itself is synced beside the server's.
         if let Some(receipt) = self.work.receipt.clone() {
             self.adapter
@@ -264,11 +270,11 @@ impl Session {
             if since == Rows::default() {
                 continue;
             }
-            // Statements whose tags told all and that came later are in both: more is what counts.
+            // The tags told of what came before.
             let of = all.entry(table).or_default();
-            of.inserted = of.inserted.max(since.inserted);
-            of.updated = of.updated.max(since.updated);
-            of.deleted = of.deleted.max(since.deleted);
+            of.inserted = of.inserted.saturating_add(since.inserted);
+            of.updated = of.updated.saturating_add(since.updated);
+            of.deleted = of.deleted.saturating_add(since.deleted);
         }
         Ok(all)
     }
@@ -397,11 +403,8 @@ impl Session {
         self.adapter.gate.created_by(&self.live, &object).await
     }
 
-    /// Books a committed transaction: the damage budget, and what the session made.
+    /// Books what a committed transaction made.
     pub(crate) async fn book_commit(&mut self) {
-        if let Err(error) = self.adapter.gate.note_damage(&self.live, self.work.damage).await {
-            tracing::warn!(%error, "the damage of a transaction could not be booked");
-        }
         let catalogue = self.known.catalogue();
         let made = self.work.made.iter().filter_map(|name| {
             let (schema, name) = name.split_once('.')?;

@@ -4,18 +4,16 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use killick_gate::ports::{Stream, Target};
 use killick_gate::{Departure, ErrandKind, InFlight, LiveSession};
 use killick_model::admin::ScramVerifier;
 use killick_model::database::{Database, DatabaseTls};
 use killick_model::{Code, Refusal, SessionId};
 use killick_sql::judge::SessionState;
-use subtle::ConstantTimeEq as _;
-use tokio::io::AsyncWriteExt as _;
 
-use super::adapter::{Cancel, PostgresAdapter};
+use super::adapter::PostgresAdapter;
 use super::call::{SqlCall, login_part};
+use super::cancel::{Cancel, Turn, cancel, fresh_key};
 use super::client::Client;
 use super::engine::{End, Session};
 use super::refusal;
@@ -25,7 +23,7 @@ use super::unit::Settle as _;
 use crate::handshake::client::{Arrived, Door, Welcome, WelcomeError, welcome};
 use crate::handshake::server::{LoggedIn, Login, LoginError, ask_tls, log_in};
 use crate::inspect::Known;
-use crate::wire::{backend, frontend};
+use crate::wire::backend;
 
 /// Start-up parameters of an agent that go on to the server: they change how things look.
 const PASSED_ON: &[&str] = &[
@@ -56,7 +54,9 @@ pub(crate) async fn serve(adapter: Arc<PostgresAdapter>, stream: Stream, peer: S
     let host = adapter.host.clone();
     match welcome(stream, streams.as_ref(), &host, &Sessions(&adapter)).await {
         Ok(Arrived::Client(welcome)) => serve_client(&adapter, *welcome).await,
-        Ok(Arrived::Cancel { process, key }) => cancel(&adapter, process, &key).await,
+        Ok(Arrived::Cancel { process, key, stream }) => {
+            cancel(&adapter, process, &key, stream).await;
+        }
         Err(WelcomeError::Login { .. }) => {
             let refusal = Refusal::new(Code::NoSession, "no session has this id and token");
             let from = serde_json::json!({ "peer": peer.to_string() });
@@ -67,7 +67,7 @@ pub(crate) async fn serve(adapter: Arc<PostgresAdapter>, stream: Stream, peer: S
 }
 
 async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveSession>>) {
-    let Welcome { stream, leftover, session: live, database, parameters } = welcome;
+    let Welcome { stream, long_keys, leftover, session: live, database, parameters } = welcome;
     let mut client = Client::new(stream, &leftover);
     let opened = match open(adapter, &live, &database, &parameters).await {
         Ok(opened) => opened,
@@ -96,15 +96,17 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
             return say_fatal(&mut client, &refusal).await;
         }
     };
-    let Some((own_process, own_key)) = fresh_key() else { return };
+    let Some((own_process, own_key)) = fresh_key(long_keys) else { return };
     greet(&mut client, &server, own_process, &own_key);
     let departure = Arc::new(departure);
+    let turn = Arc::new(Turn::default());
     let cancels = Cancel {
         departure: Arc::clone(&departure),
         database: Arc::clone(&database),
         own_key,
         process,
         key,
+        turn: Arc::clone(&turn),
     };
     adapter.admit_cancel(own_process, cancels);
     let mut session = Session {
@@ -115,14 +117,17 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
         client,
         server,
         known,
-        state: SessionState::default(),
+        state: SessionState { defaults_are_ours: true, ..SessionState::default() },
         guarded: false,
+        fetching: false,
         held_tag: None,
         expected: VecDeque::new(),
         place: Place::Idle,
         work: Work::default(),
         statements: HashMap::new(),
         portals: HashMap::new(),
+        turn,
+        unsynced: false,
         skipping: false,
     };
     let ended = tokio::select! {
@@ -222,7 +227,7 @@ pub(crate) async fn log_in_at(
     })
 }
 
-async fn reach(
+pub(crate) async fn reach(
     adapter: &Arc<PostgresAdapter>,
     database: &Database,
     departure: &Departure,
@@ -319,35 +324,10 @@ fn greet(client: &mut Client, server: &Server, process: u32, key: &[u8]) {
     backend::encode_ready(out, b'I');
 }
 
-fn fresh_key() -> Option<(u32, Vec<u8>)> {
-    let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes).ok()?;
-    let (process, key) = bytes.split_first_chunk::<4>()?;
-    // Clients read the number as signed, and show it.
-    Some((u32::from_be_bytes(*process) & 0x7fff_ffff, key.to_vec()))
-}
-
 async fn say_fatal(client: &mut Client, refused: &Refusal) {
     let fields = refusal::fields(refused);
     let (detail, hint) = (Some(fields.detail.as_str()), Some(fields.hint.as_str()));
     backend::encode_error(client.output(), "FATAL", fields.sqlstate, &fields.message, detail, hint);
     // Whether it listens does not matter.
     let _ = client.flush().await;
-}
-
-/// Cancels what a session's server does, if the key is the one that the gateway gave out.
-async fn cancel(adapter: &Arc<PostgresAdapter>, process: u32, key: &[u8]) {
-    let Some(cancel) = adapter.cancels.read().get(&process).cloned() else { return };
-    if !bool::from(cancel.own_key.as_slice().ct_eq(key)) {
-        return;
-    }
-    match reach(adapter, &cancel.database, &cancel.departure).await {
-        Ok((mut stream, _)) => {
-            let mut out = BytesMut::new();
-            frontend::encode_cancel(&mut out, cancel.process, &cancel.key);
-            let sent = stream.write_all(&out).await.is_ok() && stream.flush().await.is_ok();
-            tracing::debug!(sent, "a statement was cancelled");
-        }
-        Err(why) => tracing::debug!(why, "a statement could not be cancelled"),
-    }
 }

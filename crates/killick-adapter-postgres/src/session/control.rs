@@ -180,12 +180,18 @@ impl Session {
         if unit.is_read() {
             return Ok(Ok(()));
         }
-        if self.work.baseline.is_none()
-            && deed_told(&unit.judged, &self.known.catalogue()).is_none()
-        {
-            self.work.baseline = Some(self.counters().await?);
+        if deed_told(&unit.judged, &self.known.catalogue()).is_none() {
+            self.count_from_here().await?;
         }
         self.keep_emptied(unit).await
+    }
+
+    /// Has rows counted by the server from here on, if they are not already.
+    pub(crate) async fn count_from_here(&mut self) -> Result<(), End> {
+        if self.work.baseline.is_none() {
+            self.work.baseline = Some(self.counters().await?);
+        }
+        Ok(())
     }
 
     /// Books what a held statement did, by the server's command tag.
@@ -195,7 +201,10 @@ impl Session {
             return;
         }
         let catalogue = self.known.catalogue();
-        if let (Some(change), Some(deed)) = (&judged.change, deed_told(judged, &catalogue)) {
+        // From where the server counts on, its own numbers say it.
+        if self.work.baseline.is_none()
+            && let (Some(change), Some(deed)) = (&judged.change, deed_told(judged, &catalogue))
+        {
             self.work.count(change.table, deed, rows_in_tag(tag));
         }
         for touch in &judged.touches {

@@ -10,8 +10,10 @@ use killick_model::{Code, Refusal};
 use killick_sql::judge::SessionState;
 
 use super::adapter::PostgresAdapter;
+use super::answers::{Expected, Portal};
+use super::cancel::Turn;
 use super::client::{Client, ClientError};
-use super::extended::{Expected, Portal, Prepared};
+use super::extended::Prepared;
 use super::refusal;
 use super::server::{Piece, Server, ServerError};
 use super::transaction::{Place, Work};
@@ -68,7 +70,12 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     pub(crate) work: Work,
     pub(crate) statements: HashMap<String, Arc<Prepared>>,
-    pub(crate) portals: HashMap<String, Portal>,
+    pub(crate) portals: HashMap<String, Arc<Portal>>,
+    /// Whether rows of a guarded read are still to be fetched.
+    pub(crate) fetching: bool,
+    pub(crate) turn: Arc<Turn>,
+    /// Whether messages of the extended protocol were sent since the last Sync.
+    pub(crate) unsynced: bool,
     /// After an error in the extended protocol everything is skipped until Sync.
     pub(crate) skipping: bool,
 }
@@ -94,6 +101,11 @@ impl Session {
             Ok(message) => message,
             Err(error) => return Err(End::Nonsense(error.to_string())),
         };
+        let left_over =
+            matches!(message, Message::CopyData | Message::CopyDone | Message::CopyFail);
+        if !left_over {
+            self.turn.begins();
+        }
         match message {
             Message::Query { sql } => {
                 self.look_again().await?;
@@ -112,7 +124,7 @@ impl Session {
             | Message::Execute { .. }
             | Message::Close { .. }
             | Message::Sync
-            | Message::Flush => self.extended(message).await,
+            | Message::Flush => self.extended(message, frame.bytes().len()).await,
         }
     }
 
@@ -175,6 +187,9 @@ impl Session {
         arguments: usize,
         frame: &Bytes,
     ) -> Result<(), End> {
+        if self.guarded {
+            self.end_guard().await?;
+        }
         self.look_again().await?;
         let catalogue = self.known.catalogue();
         let Some(function) = catalogue.functions.get(&oid) else {
@@ -287,6 +302,7 @@ impl Session {
             Place::Agents => b'T',
             Place::Failed => b'E',
         };
+        self.turn.ends();
         let out = self.client.output();
         out.put_u8(b'Z');
         out.put_u32(5);
@@ -339,18 +355,17 @@ impl Session {
 
     /// Rolls back and forgets what was done.
     pub(crate) async fn roll_back(&mut self) -> Result<(), End> {
-        let rolled = self.server.own(&self.departure, "ROLLBACK").await;
+        // A server that refuses even this is left: nobody knows where it stands.
+        self.server.own(&self.departure, "ROLLBACK").await?;
         self.transaction_over();
-        match rolled {
-            Ok(_) | Err(ServerError::Refused { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(())
     }
 
     /// Forgets the transaction that has ended.
     pub(crate) fn transaction_over(&mut self) {
         self.held_tag = None;
         self.guarded = false;
+        self.fetching = false;
         self.place = Place::Idle;
         self.work = Work::default();
         self.portals.clear();

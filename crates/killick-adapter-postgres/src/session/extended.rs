@@ -5,25 +5,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use killick_gate::InFlight;
 use killick_model::Code;
 use killick_sql::judged::{Judged, Kind, Wrapping};
 use killick_sql::script;
 
+use super::answers::{Expected, Portal};
 use super::call::Said;
 use super::control::begin_text;
 use super::engine::{End, Session};
-use super::server::{OWN_NAME, Piece};
+use super::server::OWN_NAME;
 use super::transaction::Place;
-use super::unit::{Settle as _, Unit, is_control};
-use crate::wire::backend;
+use super::unit::{Unit, is_control};
 use crate::wire::frontend::{self, Bind, Message};
 
-/// Statements that a session may have prepared.
-const STATEMENTS_MAX: usize = 10_000;
 /// Answers that may be due at a time.
 const EXPECTED_MAX: usize = 10_000;
+/// Bytes that are sent while answers are due: a server whose answers nobody reads takes no more than fits between.
+const BEHIND_BYTES_MAX: usize = 64 << 10;
 
 /// A statement that the server has prepared, or is about to.
 pub(crate) struct Prepared {
@@ -32,29 +30,16 @@ pub(crate) struct Prepared {
     judged: Arc<Judged>,
 }
 
-/// A statement with its values.
-pub(crate) struct Portal {
-    unit: Unit,
-    in_flight: Option<InFlight>,
-}
-
-/// An answer of the server that is due.
-pub(crate) enum Expected {
-    Parse(String, Arc<Prepared>),
-    Bind,
-    Describe,
-    Close,
-    Execute(String),
-}
-
 impl Session {
     /// Carries one message of the extended protocol.
-    pub(crate) async fn extended(&mut self, message: Message) -> Result<(), End> {
+    pub(crate) async fn extended(&mut self, message: Message, len: usize) -> Result<(), End> {
+        let written = self.server.output().len().saturating_add(len);
+        let many = self.expected.len() >= EXPECTED_MAX || written > BEHIND_BYTES_MAX;
+        if many && !self.skipping && !self.expected.is_empty() {
+            self.drain().await?;
+        }
         if self.skipping && message != Message::Sync {
             return Ok(());
-        }
-        if self.expected.len() >= EXPECTED_MAX {
-            self.drain().await?;
         }
         match message {
             Message::Parse { name, sql, types } => self.parse(name, &sql, types).await,
@@ -72,13 +57,13 @@ impl Session {
                 if is_reserved(&name) {
                     return self.refuse_name().await;
                 }
-                if kind == b'S' {
-                    self.statements.remove(&name);
-                } else {
+                frontend::encode_close(self.server.output(), kind, &name);
+                // A portal's name may be taken anew before the answer comes; a statement's is asked for by then.
+                let statement = (kind == b'S').then(|| name.clone());
+                if statement.is_none() {
                     self.portals.remove(&name);
                 }
-                frontend::encode_close(self.server.output(), kind, &name);
-                self.expected.push_back(Expected::Close);
+                self.expected.push_back(Expected::Close(statement));
                 Ok(())
             }
             Message::Flush => {
@@ -134,7 +119,7 @@ impl Session {
             Err(error) => {
                 self.drain().await?;
                 if !self.skipping {
-                    self.say_unreadable(&error).await?;
+                    self.say_unreadable(&error, sql).await?;
                     self.skipping = true;
                 }
                 return Ok(());
@@ -218,7 +203,7 @@ impl Session {
         }
         if is_control(&unit.judged.kind) {
             self.encode_bind(&bind);
-            self.portals.insert(bind.portal, Portal { unit, in_flight: None });
+            self.portals.insert(bind.portal, Portal::new(unit, None));
             return Ok(());
         }
         self.bind_judged(bind, unit).await
@@ -251,7 +236,7 @@ impl Session {
             && (self.place == Place::Idle || unit.judged.plainly_read)
             && !(unit.judged.locks && self.place == Place::Idle);
         if !plain {
-            self.drain().await?;
+            self.end_implicit().await?;
             if self.skipping {
                 return Ok(());
             }
@@ -266,7 +251,11 @@ impl Session {
             let refused = self.refuse(Code::UnsupportedProtocol, why.into()).await;
             return self.refused_in_series(&refused).await;
         }
-        if self.guarded && !plain {
+        let guards = unit.is_read()
+            && !plain
+            && !unit.judged.locks
+            && !matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. });
+        if self.guarded && !plain && !guards {
             self.end_guard().await?;
         }
         let leave = match self.permit(&unit).await {
@@ -279,48 +268,80 @@ impl Session {
                 leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
                 return self.refused_in_series(&refused).await;
             }
-        } else if !plain && !matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. })
-        {
+        } else if guards && !self.guarded {
             self.guard(&leave.departure).await?;
             self.guarded = true;
         }
         self.encode_bind(&bind);
-        self.portals.insert(bind.portal, Portal { unit, in_flight: Some(leave.in_flight) });
+        self.portals.insert(bind.portal, Portal::new(unit, Some(leave.in_flight)));
         Ok(())
     }
 
-    async fn end_guard(&mut self) -> Result<(), End> {
+    /// Awaits every answer that is due. Outside of a transaction that ends the one which the server opened by itself for
+    /// the series so far: once it has looked at a table, it cannot become one that writes.
+    async fn end_implicit(&mut self) -> Result<(), End> {
+        if self.place != Place::Idle {
+            return self.drain().await;
+        }
+        if !self.unsynced && self.expected.is_empty() && self.server.output().is_empty() {
+            return Ok(());
+        }
+        frontend::encode_sync(self.server.output());
+        self.server.send(&Arc::clone(&self.departure)).await?;
+        self.hear_ready().await?;
+        Ok(())
+    }
+
+    /// Lets writes be possible again; what is still being fetched under the guard ends with it.
+    pub(crate) async fn end_guard(&mut self) -> Result<(), End> {
         self.guarded = false;
+        self.fetching = false;
         let departure = Arc::clone(&self.departure);
         self.unguard(&departure, self.place != Place::Failed).await
     }
 
-    async fn execute(&mut self, portal: String, rows_max: u32) -> Result<(), End> {
-        if is_reserved(&portal) {
+    async fn execute(&mut self, name: String, rows_max: u32) -> Result<(), End> {
+        if is_reserved(&name) {
             return self.refuse_name().await;
         }
-        let kind = self.portals.get(&portal).map(|it| it.unit.judged.kind.clone());
-        if let Some(Kind::Commit { .. }) = kind {
-            return self.execute_commit(portal).await;
+        let Some(portal) = self.portals.get(&name).cloned() else {
+            // Not sent on: what runs at the server must have been judged.
+            self.drain().await?;
+            if !self.skipping {
+                let why = format!("portal \"{name}\" does not exist");
+                self.say_error("34000", &why, None, None).await?;
+                self.skipping = true;
+            }
+            return Ok(());
+        };
+        let kind = portal.unit.judged.kind.clone();
+        if let Kind::Commit { .. } = kind {
+            return self.execute_commit(&name, portal).await;
         }
-        if kind.as_ref().is_some_and(is_control) && self.guarded {
+        if is_control(&kind) && self.guarded {
             self.drain().await?;
             self.end_guard().await?;
         }
-        frontend::encode_execute(self.server.output(), &portal, rows_max);
+        if rows_max > 0 && !portal.unit.is_read() && !is_control(&kind) {
+            // It may do all that it does and stop before its command tag: the server's counters tell.
+            self.drain().await?;
+            if self.skipping {
+                return Ok(());
+            }
+            self.count_from_here().await?;
+        }
+        frontend::encode_execute(self.server.output(), &name, rows_max);
         self.expected.push_back(Expected::Execute(portal));
-        if kind.is_some_and(|kind| {
-            matches!(
-                kind,
-                Kind::Begin { .. } | Kind::Rollback { .. } | Kind::RollbackTo { .. } | Kind::CopyIn
-            )
-        }) {
+        if matches!(
+            kind,
+            Kind::Begin { .. } | Kind::Rollback { .. } | Kind::RollbackTo { .. } | Kind::CopyIn
+        ) {
             return self.drain().await;
         }
         Ok(())
     }
 
-    async fn execute_commit(&mut self, portal: String) -> Result<(), End> {
+    async fn execute_commit(&mut self, name: &str, portal: Arc<Portal>) -> Result<(), End> {
         self.drain().await?;
         if self.skipping {
             return Ok(());
@@ -332,8 +353,8 @@ impl Session {
             self.skipping = true;
             return Ok(());
         };
-        frontend::encode_execute(self.server.output(), &portal, 0);
-        self.expected.push_back(Expected::Execute(String::new()));
+        frontend::encode_execute(self.server.output(), name, 0);
+        self.expected.push_back(Expected::Execute(portal));
         let tag = self.drain_for_tag().await?;
         self.after_commit(in_flight, tag.as_deref() == Some("COMMIT")).await?;
         if tag.is_some() {
@@ -344,6 +365,7 @@ impl Session {
 
     async fn drain_for_tag(&mut self) -> Result<Option<String>, End> {
         frontend::encode_flush(self.server.output());
+        self.unsynced = true;
         self.server.send(&Arc::clone(&self.departure)).await?;
         let mut last = None;
         while !self.expected.is_empty() {
@@ -376,7 +398,7 @@ impl Session {
         }
         if self.guarded && !self.skipping {
             self.drain().await?;
-            if !self.skipping {
+            if !self.skipping && !self.fetching {
                 self.end_guard().await?;
             }
         }
@@ -394,103 +416,6 @@ impl Session {
             self.portals.clear();
         }
         self.say_ready().await
-    }
-
-    async fn hear_ready(&mut self) -> Result<u8, End> {
-        loop {
-            let piece = tokio::select! {
-                piece = self.server.next() => piece?,
-                gone = self.client.gone() => return Err(gone.into()),
-            };
-            if let Piece::Message(b'Z', bytes) = &piece {
-                self.expected.clear();
-                return Ok(bytes.get(5).copied().unwrap_or(b'I'));
-            }
-            self.heard(piece).await?;
-        }
-    }
-
-    /// Takes one answer in and passes it on; returns a command tag.
-    async fn hear(&mut self) -> Result<Option<String>, End> {
-        let piece = tokio::select! {
-            piece = self.server.next() => piece?,
-            gone = self.client.gone() => return Err(gone.into()),
-        };
-        self.heard(piece).await
-    }
-
-    async fn heard(&mut self, piece: Piece) -> Result<Option<String>, End> {
-        let (tag, bytes) = match piece {
-            Piece::Rows(bytes) => {
-                self.client.pass(&bytes).await?;
-                return Ok(None);
-            }
-            Piece::Message(tag, bytes) => (tag, bytes),
-        };
-        match tag {
-            b'N' | b'A' | b'S' => self.aside(tag, &bytes).await?,
-            b'E' => {
-                self.expected.clear();
-                self.skipping = true;
-                for portal in self.portals.values_mut() {
-                    if let Some(in_flight) = portal.in_flight.take() {
-                        in_flight.answered(true);
-                    }
-                }
-                self.client.pass(&bytes).await?;
-            }
-            b'1' => {
-                if let Some(Expected::Parse(name, prepared)) = self.expected.pop_front()
-                    && self.statements.len() < STATEMENTS_MAX
-                {
-                    self.statements.insert(name, prepared);
-                }
-                self.client.pass(&bytes).await?;
-            }
-            b'2' | b'3' | b'T' | b'n' => {
-                self.expected.pop_front();
-                self.client.pass(&bytes).await?;
-            }
-            b'G' => {
-                self.client.pass(&bytes).await?;
-                self.copy_in().await?;
-            }
-            b'C' | b'I' | b's' => return self.executed(tag, &bytes).await,
-            _ => self.client.pass(&bytes).await?,
-        }
-        Ok(None)
-    }
-
-    async fn executed(&mut self, tag: u8, bytes: &Bytes) -> Result<Option<String>, End> {
-        self.client.pass(bytes).await?;
-        let name = match self.expected.pop_front() {
-            Some(Expected::Execute(name)) => name,
-            _ => String::new(),
-        };
-        if tag == b's' {
-            return Ok(None);
-        }
-        let said = backend::command_tag(bytes).unwrap_or_default().to_owned();
-        let said = if tag == b'C' { said } else { String::new() };
-        let done = self
-            .portals
-            .get_mut(&name)
-            .map(|portal| (portal.unit.clone(), portal.in_flight.take()));
-        if let Some((unit, in_flight)) = done {
-            let first = in_flight.is_some();
-            if let Some(in_flight) = in_flight {
-                in_flight.answered(false);
-            }
-            if is_control(&unit.judged.kind) {
-                if !matches!(unit.judged.kind, Kind::Commit { .. }) {
-                    self.controlled(&unit.judged.kind);
-                }
-            } else if first {
-                self.book(&unit, &said);
-                self.take_in(&unit);
-            }
-        }
-        Ok(Some(said))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::wire::{backend, frontend};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 << 10;
+/// Bytes of answers that are read while data is written.
+const AHEAD_BYTES_MAX: usize = 16 << 20;
 /// The most bytes of a message that is looked at whole.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Rows that the gateway's own statements may return.
@@ -119,7 +121,22 @@ impl Server {
     /// Sends bytes of the agent's (COPY data) for a recorded call.
     pub(crate) async fn pass(&mut self, on: &Departure, bytes: &[u8]) -> Result<(), ServerError> {
         self.send(on).await?;
-        self.write.write_all(bytes).await.map_err(|_| ServerError::Gone)
+        let mut left = bytes;
+        while !left.is_empty() {
+            let ahead = self.input.len() < AHEAD_BYTES_MAX;
+            let Self { read, write, input, .. } = self;
+            tokio::select! {
+                written = write.write(left) => {
+                    let written @ 1.. = written.map_err(|_| ServerError::Gone)? else {
+                        return Err(ServerError::Gone);
+                    };
+                    left = left.get(written..).unwrap_or_default();
+                }
+                // A server that waits until its notices are read takes no more data.
+                filled = fill(read, input), if ahead => filled?,
+            }
+        }
+        Ok(())
     }
 
     /// Returns the next piece, if it is there without waiting.
@@ -165,7 +182,7 @@ impl Server {
             if let Some(piece) = self.ready()? {
                 return Ok(piece);
             }
-            self.fill().await?;
+            fill(&mut self.read, &mut self.input).await?;
         }
     }
 
@@ -184,15 +201,7 @@ impl Server {
                     return Ok((tag, frame));
                 }
             }
-            self.fill().await?;
-        }
-    }
-
-    async fn fill(&mut self) -> Result<(), ServerError> {
-        self.input.reserve(READ_BYTES);
-        match self.read.read_buf(&mut self.input).await {
-            Ok(0) | Err(_) => Err(ServerError::Gone),
-            Ok(_) => Ok(()),
+            fill(&mut self.read, &mut self.input).await?;
         }
     }
 
@@ -252,6 +261,8 @@ impl Server {
     /// Writes one statement of the gateway's own for sending.
     pub(crate) fn ask_own(&mut self, sql: &str) {
         let out = &mut self.output;
+        // One that failed left its portal behind, in a transaction that is only to be rolled back.
+        frontend::encode_close(out, b'P', OWN_NAME);
         frontend::encode_close(out, b'S', OWN_NAME);
         frontend::encode_parse(out, OWN_NAME, sql, &[]);
         frontend::encode_bind(out, OWN_NAME, OWN_NAME, &[], &[], &[]);
@@ -390,6 +401,15 @@ impl Server {
                 Err(ServerError::Refused { sqlstate, message, frame })
             }
         }
+    }
+}
+
+/// Reads more bytes. Cancel-safe.
+async fn fill(read: &mut ReadHalf<Stream>, input: &mut BytesMut) -> Result<(), ServerError> {
+    input.reserve(READ_BYTES);
+    match read.read_buf(input).await {
+        Ok(0) | Err(_) => Err(ServerError::Gone),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The simple protocol: a text of statements, each through the gate, one answer each.
 
+use bytes::Bytes;
 use killick_gate::Departure;
 use killick_model::Code;
 use killick_sql::judged::{Group, Kind, Wrapping};
@@ -7,7 +8,7 @@ use killick_sql::script::{self, Script};
 
 use super::call::Said;
 use super::engine::{End, Session};
-use super::server::Piece;
+use super::server::{Piece, ServerError};
 use super::transaction::Place;
 use super::unit::{Leave, Settle as _, Unit, is_control};
 use crate::wire::{backend, frontend};
@@ -30,6 +31,9 @@ impl Session {
         // A simple query ends the extended protocol's unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");
+        if self.guarded {
+            self.end_guard().await?;
+        }
         let (texts, reads) = match script::parse(text) {
             Ok(script) => {
                 let texts: Vec<String> =
@@ -37,7 +41,7 @@ impl Session {
                 (texts, self.all_plain_reads(&script, text))
             }
             Err(error) => {
-                self.say_unreadable(&error).await?;
+                self.say_unreadable(&error, text).await?;
                 return self.say_ready().await;
             }
         };
@@ -68,10 +72,18 @@ impl Session {
     }
 
     /// Says that a text cannot be read; where the server would see a mistake, the words are the server's own.
-    pub(crate) async fn say_unreadable(&mut self, error: &script::ScriptError) -> Result<(), End> {
+    pub(crate) async fn say_unreadable(
+        &mut self,
+        error: &script::ScriptError,
+        text: &str,
+    ) -> Result<(), End> {
         let refused = self.refuse(Code::Unrecognized, error.to_string()).await;
         if error.is_syntax() {
-            self.say_error("42601", &error.message(), Some(&refused.not_done), None).await
+            self.fail_transaction().await?;
+            self.pass_asides().await?;
+            let (out, message) = (self.client.output(), error.message());
+            backend::encode_error_at(out, "42601", &message, error.position(text));
+            Ok(())
         } else {
             self.say_refused(&refused).await
         }
@@ -294,6 +306,8 @@ impl Session {
         match (status, self.place) {
             (b'I', Place::Agents | Place::Failed | Place::Ours) => self.transaction_over(),
             (b'E', Place::Agents) => self.place = Place::Failed,
+            // It goes on, so that its COMMIT is one for the gate.
+            (b'T', Place::Failed) => self.place = Place::Agents,
             _ => {}
         }
     }
@@ -333,11 +347,7 @@ impl Session {
         let mut ran = Ran { tag: None, status: b'I' };
         let mut failed = false;
         loop {
-            let piece = tokio::select! {
-                piece = self.server.next() => piece?,
-                gone = self.client.gone() => return Err(gone.into()),
-            };
-            let (tag, bytes) = match piece {
+            let (tag, bytes) = match self.piece().await? {
                 Piece::Rows(bytes) => {
                     self.release_tag().await?;
                     self.client.pass(&bytes).await?;
@@ -345,6 +355,10 @@ impl Session {
                 }
                 Piece::Message(tag, bytes) => (tag, bytes),
             };
+            if !matches!(tag, b'Z' | b'S' | b'A') {
+                // The statement before this one has ended, so its tag comes first.
+                self.release_tag().await?;
+            }
             match tag {
                 b'Z' => {
                     ran.status = bytes.get(5).copied().unwrap_or(b'I');
@@ -355,8 +369,7 @@ impl Session {
                 }
                 b'C' => {
                     ran.tag = backend::command_tag(&bytes).map(str::to_owned);
-                    // The one before was not the last of its text; the last one waits for COMMIT.
-                    self.release_tag().await?;
+                    // The last one of a text waits for COMMIT.
                     if self.place == Place::Ours {
                         self.held_tag = Some(bytes);
                     } else {
@@ -374,7 +387,10 @@ impl Session {
                 }
                 b'G' => {
                     self.client.pass(&bytes).await?;
-                    self.copy_in().await?;
+                    if let Some(error) = self.copy_in().await? {
+                        failed = true;
+                        self.client.pass(&error).await?;
+                    }
                 }
                 b'N' | b'A' | b'S' => self.aside(tag, &bytes).await?,
                 _ => self.client.pass(&bytes).await?,
@@ -382,29 +398,36 @@ impl Session {
         }
     }
 
-    /// Passes the agent's COPY data on until it ends or the server has had enough.
-    pub(crate) async fn copy_in(&mut self) -> Result<(), End> {
+    /// Passes the agent's COPY data on until it ends, or the server has had enough: then its error is returned, and
+    /// what the agent still sends is dropped by the engine's loop.
+    pub(crate) async fn copy_in(&mut self) -> Result<Option<Bytes>, End> {
         self.client.flush().await?;
+        self.turn.at_server(true);
+        let ended = self.copy_data().await;
+        self.turn.at_server(false);
+        ended
+    }
+
+    async fn copy_data(&mut self) -> Result<Option<Bytes>, End> {
         loop {
             let frame = tokio::select! {
                 frame = self.client.next() => frame?,
-                piece = self.server.next() => {
-                    // An error in the middle: what the agent still sends is dropped by the engine's loop.
-                    return match piece? {
-                        Piece::Message(b'E', bytes) => {
-                            self.client.pass(&bytes).await?;
-                            Ok(())
-                        }
-                        Piece::Message(tag, bytes) => self.aside(tag, &bytes).await,
-                        Piece::Rows(_) => Ok(()),
-                    };
-                }
+                piece = self.server.next() => match piece? {
+                    Piece::Message(b'E', bytes) => return Ok(Some(bytes)),
+                    Piece::Message(tag, bytes) => {
+                        self.aside(tag, &bytes).await?;
+                        continue;
+                    }
+                    Piece::Rows(_) => {
+                        return Err(ServerError::Nonsense("rows inside of COPY".into()).into());
+                    }
+                },
             };
             match frame.tag {
                 b'd' => self.server.pass(&self.departure, &frame.bytes()).await?,
                 b'c' | b'f' => {
                     self.server.pass(&self.departure, &frame.bytes()).await?;
-                    return Ok(());
+                    return Ok(None);
                 }
                 // Flush and Sync mean nothing here.
                 b'H' | b'S' => {}

@@ -142,6 +142,22 @@ pub fn encode_error(
     });
 }
 
+/// Writes an `ErrorResponse` about a place in the agent's text, counted in characters from one.
+pub fn encode_error_at(out: &mut BytesMut, sqlstate: &str, message: &str, at: Option<usize>) {
+    framed(out, b'E', |out| {
+        for (field, value) in [(b'S', "ERROR"), (b'V', "ERROR"), (b'C', sqlstate), (b'M', message)]
+        {
+            out.put_u8(field);
+            put_text(out, &value.replace('\0', " "));
+        }
+        if let Some(at) = at {
+            out.put_u8(b'P');
+            put_text(out, &at.to_string());
+        }
+        out.put_u8(0);
+    });
+}
+
 /// Writes `CommandComplete`.
 pub fn encode_complete(out: &mut BytesMut, tag: &str) {
     framed(out, b'C', |out| put_text(out, tag));
@@ -176,10 +192,10 @@ pub fn encode_authentication(out: &mut BytesMut, kind: u32, data: &[u8]) {
     });
 }
 
-/// Writes `NegotiateProtocolVersion`: the newest minor version that is spoken, and options that are not known.
-pub fn encode_negotiate(out: &mut BytesMut, options: &[&str]) {
+/// Writes `NegotiateProtocolVersion`: the version that is spoken, and options that are not known.
+pub fn encode_negotiate(out: &mut BytesMut, version: u32, options: &[&str]) {
     framed(out, b'v', |out| {
-        out.put_u32(0x0003_0000);
+        out.put_u32(version);
         out.put_u32(u32::try_from(options.len()).unwrap_or(u32::MAX));
         for option in options {
             put_text(out, option);

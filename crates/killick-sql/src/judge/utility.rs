@@ -146,11 +146,15 @@ impl Judge<'_> {
             VariableSetKind::VAR_SET_DEFAULT | VariableSetKind::VAR_RESET => self.set(&name, None),
             VariableSetKind::VAR_SET_CURRENT => self.set(&name, None),
             VariableSetKind::VAR_RESET_ALL => {
-                self.administers(
-                    Group::Setting,
-                    object("session", ""),
-                    "every setting goes back, the gateway's too",
-                );
+                if self.state.defaults_are_ours {
+                    self.session_read("every setting goes back to the gateway's own");
+                } else {
+                    self.administers(
+                        Group::Setting,
+                        object("session", ""),
+                        "every setting goes back, the gateway's too",
+                    );
+                }
                 self.kind = Kind::Session { settings: Vec::new() };
             }
             VariableSetKind::VAR_SET_MULTI => self.set_transaction(it),
