@@ -12,6 +12,7 @@ pub mod freeze;
 pub mod ids;
 pub mod points;
 pub mod ports;
+pub mod programs;
 pub mod sessions;
 
 pub mod adapter;

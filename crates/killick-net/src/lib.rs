@@ -1,4 +1,4 @@
-//! Listeners, dialer, TLS, time: the only crate that opens sockets.
+//! Listeners, dialer, TLS, processes, time: the only crate that opens sockets and starts programs.
 //!
 //! [`Net`] lends streams to the gate: out to an upstream for a recorded call, and in from a client
 //! whose TLS the gateway ends with a certificate of its own [`Ca`]. [`listen_tcp`] and
@@ -19,6 +19,7 @@ mod leaves;
 mod net;
 mod objects;
 mod post;
+mod programs;
 mod resolver;
 mod trust;
 mod upgrade;
@@ -40,4 +41,5 @@ pub use post::{
     POST_BODY_BYTES_MAX, POST_SECONDS_MAX, WEBHOOK_ADDRESS_BYTES_MAX, Webhook, WebhookError,
     webhook,
 };
+pub use programs::SystemPrograms;
 pub use resolver::{Resolver, SystemResolver};
