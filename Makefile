@@ -1,10 +1,11 @@
 # The two commands of the README, each complete on a fresh Debian 12 with Rust: `make test`, `make demo`.
-.PHONY: help setup test demo e2e kill-test fault-test bench lint
+.PHONY: help setup test demo e2e clients kill-test fault-test bench lint
 
 help:
 	@echo 'make test   install what is missing, run every test'
 	@echo 'make demo   install what is missing, play the incident against a practice world'
 	@echo 'make e2e    the real gateway against a practice world, with curl and the real client'
+	@echo 'make clients  the database clients that people use, around the gateway and through it'
 	@echo 'make kill-test  cut the power 100 times under load, then prove the record'
 	@echo 'make fault-test  cut the network at every message of a database session, kill its ends 100 times'
 	@echo 'make bench  measure against a direct connection and haproxy'
@@ -15,6 +16,7 @@ setup:
 
 # make test ARGS=name_of_a_test   runs the tests whose name holds it.
 test: setup
+	@scripts/database_clients.sh
 	@scripts/test.sh $(ARGS)
 
 demo: setup
@@ -25,8 +27,15 @@ demo: setup
 # make e2e ARGS=name_of_a_test   runs the end-to-end tests whose name holds it.
 e2e: setup
 	@scripts/railway-client.sh
+	@scripts/database_clients.sh
 	@cargo build --quiet --package killick --bin killick
 	@cargo test --package killick --tests --no-fail-fast -- $(ARGS)
+
+# make clients ARGS=jdbc   runs those whose name holds it.
+clients: setup
+	@scripts/database_clients.sh
+	@cargo build --quiet --package killick --bin killick
+	@cargo test --package killick --test database_clients --test database_tls --no-fail-fast -- $(ARGS)
 
 # make kill-test KILLS=10   cuts less often.
 KILLS ?= 100

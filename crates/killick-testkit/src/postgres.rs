@@ -208,10 +208,9 @@ pub struct ServerIdentity {
     pub ca_pem: String,
     /// The server's certificate.
     pub certificate_pem: String,
-    /// The same as it goes over the wire.
-    pub certificate_der: Vec<u8>,
     /// Its key.
     pub key_pem: String,
+    ca_key_pem: String,
 }
 
 impl ServerIdentity {
@@ -221,11 +220,23 @@ impl ServerIdentity {
     /// The system gives no randomness.
     #[must_use]
     pub fn fresh() -> Self {
-        let ca_key = KeyPair::generate().unwrap();
+        Self::signed(&KeyPair::generate().unwrap())
+    }
+
+    /// Makes another certificate of the same authority.
+    ///
+    /// # Panics
+    /// The system gives no randomness.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::signed(&KeyPair::from_pem(&self.ca_key_pem).unwrap())
+    }
+
+    fn signed(ca_key: &KeyPair) -> Self {
         let mut ca = CertificateParams::default();
         ca.distinguished_name.push(DnType::CommonName, "Practice database root");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let ca_pem = ca.self_signed(ca_key).unwrap().pem();
         let issuer = Issuer::new(ca, ca_key);
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -235,8 +246,8 @@ impl ServerIdentity {
         Self {
             ca_pem,
             certificate_pem: certificate.pem(),
-            certificate_der: certificate.der().to_vec(),
             key_pem: key.serialize_pem(),
+            ca_key_pem: ca_key.serialize_pem(),
         }
     }
 }

@@ -42,7 +42,7 @@ fn no_text_of_the_servers_own_suite_that_is_judged_a_read_writes() {
         "all" => suite.files.clone(),
         names => names.split_whitespace().map(str::to_owned).collect(),
     };
-    let server = Server::start_with(&SERVER_OPTIONS);
+    let server = Server::start_set(&SERVER_OPTIONS);
     let _ = server.sql("postgres", "CREATE EXTENSION pg_walinspect");
     Suite::database(&server, "regression", "template0");
     let watcher = Watcher::before(&server);

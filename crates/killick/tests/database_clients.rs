@@ -68,6 +68,8 @@ async fn a_refusal_leaves_every_driver_usable_and_nothing_is_lost() {
     let said = stage.refused(&mut python("asyncpg_session.py")).await;
     assert!(said.contains("at COMMIT 42501"), "{said}");
     stage.refused(&mut node("node_session.mjs")).await;
+    let said = stage.refused(&mut python("wire_session.py")).await;
+    assert_eq!(said.matches(" True True Z:I D:600").count(), 6, "{said}");
     assert!(stage.gateway.verify().await.unwrap().status.success());
 }
 

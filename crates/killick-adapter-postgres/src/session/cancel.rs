@@ -95,7 +95,7 @@ pub(crate) async fn cancel(
     adapter: &Arc<PostgresAdapter>,
     process: u32,
     key: &[u8],
-    client: Stream,
+    mut client: Stream,
 ) {
     let found = adapter.cancels.read().get(&process).cloned();
     if let Some(cancel) = found
@@ -115,7 +115,8 @@ pub(crate) async fn cancel(
             Err(why) => tracing::debug!(why, "a statement could not be cancelled"),
         }
     }
-    drop(client);
+    // A client over TLS waits for the end that TLS has for it.
+    let _ = client.shutdown().await;
 }
 
 #[cfg(test)]

@@ -102,4 +102,9 @@ impl Client {
         }
         self.write.flush().await.map_err(|_| ClientError::Gone)
     }
+
+    /// Ends the stream as TLS wants it, so that what was written last is believed to be the last.
+    pub(crate) async fn close(&mut self) {
+        let _ = self.write.shutdown().await;
+    }
 }

@@ -23,7 +23,7 @@ use super::unit::Settle as _;
 use crate::handshake::client::{Arrived, Door, Welcome, WelcomeError, welcome};
 use crate::handshake::server::{LoggedIn, Login, LoginError, ask_tls, log_in};
 use crate::inspect::Known;
-use crate::wire::backend;
+use crate::wire::{backend, frontend};
 
 /// Start-up parameters of an agent that go on to the server: they change how things look.
 const PASSED_ON: &[&str] = &[
@@ -136,7 +136,13 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
     };
     adapter.cancels.write().remove(&own_process);
     match ended {
-        Ok(End::Left) => {}
+        Ok(End::Left) => {
+            // What is open is rolled back at once, and the server's log says nothing of a broken connection.
+            session.server.output().clear();
+            frontend::encode_terminate(session.server.output());
+            let departure = Arc::clone(&session.departure);
+            let _ = session.server.send(&departure).await;
+        }
         Ok(End::ServerGone) => {
             let gone = Refusal::new(
                 Code::UpstreamUnreachable,
@@ -330,4 +336,5 @@ async fn say_fatal(client: &mut Client, refused: &Refusal) {
     backend::encode_error(client.output(), "FATAL", fields.sqlstate, &fields.message, detail, hint);
     // Whether it listens does not matter.
     let _ = client.flush().await;
+    client.close().await;
 }

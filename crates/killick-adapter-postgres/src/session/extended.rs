@@ -202,6 +202,13 @@ impl Session {
             return self.refuse_name().await;
         }
         if is_control(&unit.judged.kind) {
+            let alone = !self.unsynced && self.expected.len() <= 1;
+            if matches!(unit.judged.kind, Kind::Begin { .. }) && !alone {
+                self.end_implicit().await?;
+                if self.skipping {
+                    return Ok(());
+                }
+            }
             self.encode_bind(&bind);
             self.portals.insert(bind.portal, Portal::new(unit, None));
             return Ok(());

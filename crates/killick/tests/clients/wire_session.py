@@ -268,8 +268,29 @@ def startups():
                 print("left", True)
 
 
+def refused():
+    """More rows than pass, in every way that a series could hide them from COMMIT."""
+    wire = Wire()
+    change = parse("DELETE FROM kept RETURNING id", "change")
+    for name, messages in (
+        ("at once", (bind("", "change"), execute(), SYNC)),
+        ("up to a row limit", (bind("", "change"), execute("", 1), SYNC)),
+        ("closed in the same series", (bind("p", "change"), execute("p"), close("P", "p"), SYNC)),
+        ("bound anew in the same series", (bind("", "change"), execute(), parse("SELECT 1"), bind(), execute(), SYNC)),
+        ("closed at its row limit", (bind("p", "change"), execute("p", 1), close("P", "p"), SYNC)),
+        ("inside of a transaction", (parse("BEGIN"), bind(), execute(), bind("p", "change"), execute("p", 1), close("P", "p"),
+                                     parse("COMMIT"), bind(), execute(), SYNC)),
+    ):
+        # Its name is free again after a refusal, as after any mistake before it was made.
+        said = series(wire, close("S", "change"), change, *messages)
+        print(name, "E:42501" in said, "C:COMMIT" not in said or "PASSED", said[-3:], wire.query("SELECT count(*) FROM kept").split()[1])
+    print(series(wire, parse("DROP TABLE kept"), bind(), execute(), SYNC), wire.query("ROLLBACK"))
+
+
 if sys.argv[1:] == ["startups"]:
     startups()
+elif sys.argv[1:] == ["refused"]:
+    refused()
 else:
     wire = Wire()
     for part in (portals, copies, cancels, functions):
