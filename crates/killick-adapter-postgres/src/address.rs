@@ -1,5 +1,7 @@
 //! Addresses as people and clients write them: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
 
+use std::net::SocketAddr;
+
 use killick_model::SessionId;
 use killick_model::database::{Database, DatabaseTls};
 use zeroize::Zeroizing;
@@ -74,6 +76,10 @@ fn decoded(raw: &str) -> Result<String, String> {
     while let Some(byte) = rest.next() {
         if byte == b'%' {
             let pair = [rest.next().ok_or_else(wrong)?, rest.next().ok_or_else(wrong)?];
+            // A sign before a digit is a number to the parser, and no encoding.
+            if !pair.iter().all(u8::is_ascii_hexdigit) {
+                return Err(wrong());
+            }
             let text = std::str::from_utf8(&pair).map_err(|_| wrong())?;
             bytes.push(u8::from_str_radix(text, 16).map_err(|_| wrong())?);
         } else {
@@ -84,20 +90,36 @@ fn decoded(raw: &str) -> Result<String, String> {
 }
 
 /// Returns the address under which an agent reaches a database through the gateway. Over loopback TLS adds nothing
-/// that an agent on the same machine could not read anyway; elsewhere it is asked for.
+/// that an agent on the same machine could not read anyway; elsewhere it is asked for, with the roots that know the
+/// gateway: `roots` is their file.
 #[must_use]
 pub fn for_agent(
-    gateway: &str,
-    loopback: bool,
+    gateway: SocketAddr,
+    roots: &str,
     session: &SessionId,
     token: &str,
     database: &Database,
 ) -> Zeroizing<String> {
-    let mode = if loopback { "disable" } else { "verify-full" };
-    Zeroizing::new(format!(
-        "postgres://{session}:{token}@{gateway}/{}?sslmode={mode}",
-        database.name
-    ))
+    let tls = if gateway.ip().is_loopback() {
+        "sslmode=disable".to_owned()
+    } else {
+        format!("sslmode=verify-full&sslrootcert={}", encoded(roots))
+    };
+    Zeroizing::new(format!("postgres://{session}:{token}@{gateway}/{}?{tls}", database.name))
+}
+
+/// Encodes what stands behind the question mark of an address.
+fn encoded(raw: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(raw.len());
+    for byte in raw.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -116,12 +138,40 @@ mod tests {
     }
 
     #[test]
+    fn off_loopback_an_agent_is_given_the_roots_that_know_the_gateway() {
+        let database: Database = serde_json::from_value(serde_json::json!({
+            "name": "main", "host": "db.example", "port": 5432, "database": "shop", "user": "app",
+            "tls": { "mode": "verify" }, "private_address": false, "environment": "staging",
+            "role": null, "limits": {}, "added": 0,
+        }))
+        .unwrap();
+        let session = SessionId::parse("s-1").unwrap();
+        let at = |gateway: &str| {
+            let roots = "/home/a b/.killick/ca-bundle.pem";
+            for_agent(gateway.parse().unwrap(), roots, &session, "ksess_0", &database).to_string()
+        };
+        assert_eq!(
+            at("127.0.0.1:7072"),
+            "postgres://s-1:ksess_0@127.0.0.1:7072/main?sslmode=disable"
+        );
+        assert_eq!(
+            at("10.0.0.7:7072"),
+            "postgres://s-1:ksess_0@10.0.0.7:7072/main?sslmode=verify-full\
+             &sslrootcert=/home/a%20b/.killick/ca-bundle.pem"
+        );
+        assert!(at("[fd00::7]:7072").contains("@[fd00::7]:7072/main?sslmode=verify-full"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_without_the_password() {
         for raw in [
             "mysql://a:canary@h/d",
             "postgres://h/d",
             "postgres://a:canary@h:x/d",
             "postgres://a:%zz@h/d",
+            "postgres://a:%+5canary@h/d",
+            "postgres://a:canary%-1@h/d",
+            "postgres://a:canary%4@h/d",
         ] {
             let why = parse(raw).err().unwrap();
             assert!(!why.contains("canary"), "{why}");

@@ -2,11 +2,14 @@
 //!
 //! [`wire`] is sans-IO: frames and messages of both sides, SCRAM. [`handshake`] brings a client in and
 //! logs in at the server. [`inspect`] reads the catalogue. [`session`] is the engine: every statement judged,
-//! wrapped, and committed through the gate.
+//! wrapped, and committed through the gate. [`prepare`] makes a server ready, and says how it is.
+//! [`explain`] judges statements without sending them.
 
 pub mod address;
+pub mod explain;
 pub mod handshake;
 pub mod inspect;
+pub mod prepare;
 mod session;
 mod undo;
 pub mod wire;

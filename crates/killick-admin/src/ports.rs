@@ -8,6 +8,7 @@ use killick_model::admin::Upstream;
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::point::{UndoAsk, UndoReport};
+use killick_model::readiness::{PrepareAsk, Prepared};
 use killick_model::{CallId, Principal, Refusal, SessionId};
 use killick_policy::ActionCatalogue;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,22 @@ pub trait Reconfigure: Send + Sync {
         token: &str,
         database: &Database,
     ) -> Zeroizing<String>;
+
+    /// Writes the statements that prepare a declared database's server, and looks at what holds there. `by` is the
+    /// human who asks.
+    fn database_prepare<'a>(
+        &'a self,
+        database: &'a Database,
+        ask: &'a PrepareAsk,
+        by: String,
+    ) -> BoxFuture<'a, Result<Prepared, String>>;
+
+    /// Reads what a database's server says exists, for [`Command::DatabaseCatalogue`](crate::protocol::Command).
+    fn database_catalogue<'a>(
+        &'a self,
+        database: &'a Database,
+        by: String,
+    ) -> BoxFuture<'a, Result<Vec<String>, String>>;
 
     /// Returns every operation that policies may name.
     fn action_catalogue(&self) -> ActionCatalogue;

@@ -123,6 +123,8 @@ pub fn of(command: &Command) -> Proof {
         | Command::DatabaseList {}
         | Command::PointList { .. }
         | Command::PointShow { .. }
+        | Command::DatabasePrepare { .. }
+        | Command::DatabaseCatalogue { .. }
         | Command::Explain { .. } => Proof::NotNeededReads,
     }
 }

@@ -6,10 +6,11 @@ use killick_model::admin::{Agent, CredentialInfo, Session, Upstream};
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::point::{PointInfo, UndoAsk, UndoReport};
+use killick_model::readiness::{PrepareAsk, Prepared};
 use killick_model::request::{AccessRequest, BreakGlass, Grant, Pending};
 use killick_model::{
-    AgentName, CallId, CredentialName, EffectWord, Owner, PendingId, PointId, RequestId, SessionId,
-    UpstreamName,
+    AgentName, CallId, CredentialName, EffectWord, EnvironmentName, Owner, PendingId, PointId,
+    RequestId, SessionId, UpstreamName,
 };
 use killick_policy::{PolicyProblem, PolicySource};
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,10 @@ use crate::ports::{CheckpointShown, PackInfo, RecordEntry};
 use crate::secret::Secret;
 
 mod asks;
+mod errors;
 
 pub use asks::{CredentialAsk, DatabaseAsk, SessionAsk, UpstreamAsk};
+pub use errors::{AdminCode, AdminError};
 
 /// Where commands are posted.
 pub const COMMAND_PATH: &str = "/v1/command";
@@ -94,6 +97,18 @@ pub enum Command {
     DatabaseAdd(Box<DatabaseAsk>),
     /// Lists databases.
     DatabaseList {},
+    /// Says what makes a database's server ready, and what holds there.
+    DatabasePrepare {
+        /// Which.
+        name: UpstreamName,
+        /// What its roles are to be.
+        ask: PrepareAsk,
+    },
+    /// Reads what a database's server says exists, so that statements can be explained by it.
+    DatabaseCatalogue {
+        /// Which.
+        name: UpstreamName,
+    },
     /// Takes a database back, with its password.
     DatabaseRemove {
         /// Which.
@@ -334,6 +349,15 @@ pub enum Reply {
     },
     /// One recovery point.
     Point(Box<PointInfo>),
+    /// What makes a database's server ready, and what holds there.
+    DatabasePrepared(Box<Prepared>),
+    /// What a database's server says exists, in the words of its adapter.
+    DatabaseCatalogue {
+        /// Where it lives.
+        environment: EnvironmentName,
+        /// One answer for each of the adapter's questions.
+        answers: Vec<String>,
+    },
     /// Upstreams.
     Upstreams(Vec<Upstream>),
     /// Credentials without values.
@@ -428,9 +452,13 @@ pub struct SessionOpened {
     pub gateway: String,
     /// A file with the roots that clients must trust.
     pub ca_bundle: String,
-    /// Databases with the addresses under which the agent reaches them; each holds the session's token.
+    /// Databases of the session's environment with the addresses under which the agent reaches them; each holds the
+    /// session's token.
     #[serde(default)]
     pub databases: Vec<(UpstreamName, Secret)>,
+    /// The same of other environments, where the session's scope names them: for reading, where a human grants it.
+    #[serde(default)]
+    pub databases_elsewhere: Vec<(UpstreamName, Secret)>,
 }
 
 /// One placeholder for a credential.
@@ -465,96 +493,5 @@ impl From<PolicyProblem> for PolicyProblemShown {
     fn from(problem: PolicyProblem) -> Self {
         let PolicyProblem { file, line, column, message, help } = problem;
         Self { file, line, column, message, help }
-    }
-}
-
-/// Why a command was not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AdminCode {
-    /// What was asked for makes no sense.
-    Invalid,
-    /// The caller may not administer.
-    NotAdmitted,
-    /// A passphrase is needed.
-    ProofNeeded,
-    /// The passphrase was not accepted.
-    ProofRefused,
-    /// There is nothing of that name.
-    Missing,
-    /// There is one of that name already.
-    Exists,
-    /// A named limit is reached.
-    Limit,
-    /// The record cannot take the step, so it was not done.
-    RecordUnavailable,
-    /// The store or the vault failed.
-    StoreUnavailable,
-    /// Something outside of the gateway failed.
-    Unavailable,
-}
-
-impl AdminCode {
-    /// Returns the code as it stands in replies.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::NotAdmitted => "not-admitted",
-            Self::ProofNeeded => "proof-needed",
-            Self::ProofRefused => "proof-refused",
-            Self::Missing => "missing",
-            Self::Exists => "exists",
-            Self::Limit => "limit",
-            Self::RecordUnavailable => "record-unavailable",
-            Self::StoreUnavailable => "store-unavailable",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// Returns the HTTP status.
-    #[must_use]
-    pub const fn http_status(self) -> u16 {
-        match self {
-            Self::Invalid => 400,
-            Self::NotAdmitted | Self::ProofNeeded | Self::ProofRefused => 403,
-            Self::Missing => 404,
-            Self::Exists => 409,
-            Self::Limit => 429,
-            Self::RecordUnavailable | Self::StoreUnavailable => 503,
-            Self::Unavailable => 502,
-        }
-    }
-}
-
-/// Why a command was not done, and what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct AdminError {
-    /// Which kind.
-    pub code: AdminCode,
-    /// What happened, and what did not.
-    pub message: String,
-    /// What to do next.
-    pub next_step: String,
-}
-
-impl AdminError {
-    /// Builds an error.
-    #[must_use]
-    pub fn new(code: AdminCode, message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { code, message: message.into(), next_step: next.into() }
-    }
-
-    /// Builds an error about a command that makes no sense.
-    #[must_use]
-    pub fn invalid(message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::new(AdminCode::Invalid, message, next)
-    }
-
-    /// Builds an error about a thing that is not there.
-    #[must_use]
-    pub fn missing(what: impl std::fmt::Display, next: impl Into<String>) -> Self {
-        Self::new(AdminCode::Missing, format!("there is no {what}; nothing was changed"), next)
     }
 }

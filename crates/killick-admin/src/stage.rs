@@ -96,6 +96,7 @@ pub(crate) struct FakeVault {
     pub(crate) kept: Mutex<Vec<(CredentialInfo, Vec<u8>)>>,
     pub(crate) rotations: AtomicU64,
     pub(crate) mints_nothing: AtomicBool,
+    pub(crate) removes_nothing: AtomicBool,
 }
 
 impl Vault for FakeVault {
@@ -157,6 +158,9 @@ impl Vault for FakeVault {
         Ok(self.kept.lock().iter().map(|(info, _)| info.clone()).collect())
     }
     fn credential_remove(&self, name: &CredentialName) -> Result<(), VaultError> {
+        if self.removes_nothing.load(Ordering::SeqCst) {
+            return Err(VaultError::Failed("sealed".into()));
+        }
         self.kept.lock().retain(|(info, _)| info.name != *name);
         Ok(())
     }
@@ -200,6 +204,27 @@ impl Reconfigure for FakeRest {
         database: &killick_model::database::Database,
     ) -> Zeroizing<String> {
         Zeroizing::new(format!("{session}:{token}@{}", database.name))
+    }
+    fn database_prepare<'a>(
+        &'a self,
+        database: &'a killick_model::database::Database,
+        ask: &'a killick_model::readiness::PrepareAsk,
+        by: String,
+    ) -> BoxFuture<'a, Result<killick_model::readiness::Prepared, String>> {
+        Box::pin(async move {
+            Ok(killick_model::readiness::Prepared {
+                role: ask.role.clone().unwrap_or_default(),
+                sql: format!("-- for {} of {by}", database.name),
+                findings: Vec::new(),
+            })
+        })
+    }
+    fn database_catalogue<'a>(
+        &'a self,
+        database: &'a killick_model::database::Database,
+        _: String,
+    ) -> BoxFuture<'a, Result<Vec<String>, String>> {
+        Box::pin(async move { Ok(vec![database.name.to_string()]) })
     }
     fn action_catalogue(&self) -> ActionCatalogue {
         ActionCatalogue::new()
@@ -353,8 +378,9 @@ impl Stage {
         let credentials: Vec<String> =
             self.vault.kept.lock().iter().map(|kept| format!("{kept:?}")).collect();
         format!(
-            "{:?} {sessions:?} {live:?} {:?} {:?} {:?} {:?} {:?} {credentials:?} {:?} {} {:?} {:?} {} {} {} {}",
+            "{:?} {:?} {sessions:?} {live:?} {:?} {:?} {:?} {:?} {:?} {credentials:?} {:?} {} {:?} {:?} {} {} {} {}",
             self.store.agents().unwrap(),
+            self.store.databases().unwrap(),
             self.store.upstreams().unwrap(),
             self.store.requests(100).unwrap(),
             self.store.pendings(100).unwrap(),
@@ -402,6 +428,12 @@ fn furnish(store: &dyn Store) {
             private_address: false,
         })
         .unwrap();
+    let database = serde_json::json!({
+        "name": "main", "host": "db.example", "port": 5432, "database": "shop", "user": "app",
+        "tls": { "mode": "verify" }, "private_address": false, "environment": "staging",
+        "role": null, "limits": {}, "added": NOW.0,
+    });
+    store.database_put(&serde_json::from_value(database).unwrap()).unwrap();
     store
         .break_glass_open(&BreakGlass {
             agent: name("stopped"),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use killick_model::record::{Draft, Kind};
 use killick_model::request::{AccessRequest, Answer, Grant, RequestState};
 use killick_model::{
-    Action, CallDigest, CallId, Code, EffectWord, ObjectFacts, Obligation, Refusal, RequestId,
-    UpstreamName,
+    Action, CallDigest, CallId, Code, EffectWord, ObjectFacts, ObjectRef, Obligation, Refusal,
+    RequestId, UpstreamName,
 };
 
 use crate::gate::{Blocking, Gate, store_refusal};
@@ -99,6 +99,33 @@ impl Gate {
                 && grant.expires > now
                 && grant_covers(grant, action, facts, live)
         }))
+    }
+
+    /// Uses a human's grant to read an object where the session does not belong, once, and returns which. Only a grant
+    /// that names the object counts.
+    ///
+    /// # Errors
+    /// The store fails, or the grant was used up in the same moment.
+    pub async fn spend_reading(
+        &self,
+        live: &LiveSession,
+        object: &ObjectRef,
+    ) -> Result<Option<String>, Refusal> {
+        let now = self.now();
+        let named = object.label();
+        let grants =
+            self.on_store(|store| store.grants()).await.map_err(|error| store_refusal(&error))?;
+        let found = grants.into_iter().find(|grant| {
+            grant.session == live.principal.session
+                && grant.effect == EffectWord::Read
+                && grant.left > 0
+                && grant.expires > now
+                && grant.objects.contains(&named)
+        });
+        let Some(grant) = found else { return Ok(None) };
+        let id = grant.id.clone();
+        self.spend(&Yes::Grant(grant)).await?;
+        Ok(Some(id))
     }
 
     async fn expire(&self, request: &AccessRequest) {

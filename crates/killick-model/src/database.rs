@@ -41,6 +41,9 @@ pub struct Database {
     pub environment: EnvironmentName,
     /// The role that agents' sessions run as; `None` runs them as the user itself.
     pub role: Option<String>,
+    /// The role that a session of another environment reads as, where a human grants it; `None` lets none in.
+    #[serde(default)]
+    pub read_role: Option<String>,
     /// What the gateway holds every session to.
     pub limits: DatabaseLimits,
     /// When it was added.

@@ -16,6 +16,7 @@ pub mod id;
 pub mod object;
 pub mod point;
 pub mod principal;
+pub mod readiness;
 pub mod record;
 pub mod refusal;
 pub mod request;

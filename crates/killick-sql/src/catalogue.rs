@@ -10,7 +10,7 @@ mod lookup;
 pub mod read;
 
 /// A snapshot of one database's catalogue.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     /// `server_version_num` (150018).
     pub server_version: u32,

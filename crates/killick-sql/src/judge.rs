@@ -42,6 +42,8 @@ const FOLLOWED_DEEP_MAX: usize = 12;
 /// Touches that are kept; beyond, the statement is unrecognized.
 const TOUCHES_MAX: usize = 2_000;
 
+pub use settings::SettingLimits;
+
 /// What a session has prepared and opened, as the server confirmed it.
 #[derive(Clone, Debug, Default)]
 pub struct SessionState {
@@ -51,6 +53,8 @@ pub struct SessionState {
     pub cursors: HashMap<String, Arc<Judged>>,
     /// Names of objects that were made since the catalogue was read: tables whose loss loses nothing else.
     pub made: HashSet<String>,
+    /// How long a session of the database may let things take; nothing is held to it when absent.
+    pub limits: Option<SettingLimits>,
     /// Whether names may mean something else than the catalogue says (a changed search path or role).
     pub uncertain: bool,
     /// Whether the session's defaults at the server are the gateway's own, so that RESET ALL leads back to them.
@@ -123,17 +127,52 @@ pub fn judge(
     judge_node(script.node(at), catalogue, state)
 }
 
-/// Judges every statement of a script, each as if those before it had succeeded.
+/// Judges every statement of a script, each as if those before it had succeeded. A search path that the script sets is
+/// followed; after a change of what names mean that cannot be followed, what looks names up is unrecognized.
 #[must_use]
 pub fn judge_all(script: &Script, catalogue: &Catalogue, state: &SessionState) -> Vec<Arc<Judged>> {
     let mut state = state.clone();
+    let mut followed: Option<Catalogue> = None;
+    let mut lost = false;
     (0..script.len())
         .map(|at| {
-            let judged = Arc::new(judge(script, at, catalogue, &state, None));
+            let looked_up = followed.as_ref().unwrap_or(catalogue);
+            let node = script.node(at);
+            let mut judged = judge(script, at, looked_up, &state, None);
+            match settings::path_set(node, &catalogue.role) {
+                Some(settings::PathSet::To(path)) => {
+                    followed = Some(Catalogue { search_path: path, ..catalogue.clone() });
+                    lost = false;
+                }
+                Some(settings::PathSet::Back) => {
+                    followed = None;
+                    lost = false;
+                }
+                None if changes_names(&judged.kind) => lost = true,
+                None if lost && judged.kind == Kind::Plain => {
+                    judged = judge_lost(judged, looked_up, &state);
+                }
+                None => {}
+            }
+            let judged = Arc::new(judged);
             state.apply(&judged);
             judged
         })
         .collect()
+}
+
+/// Returns whether names may mean something else after a statement.
+fn changes_names(kind: &Kind) -> bool {
+    matches!(kind, Kind::Session { settings }
+        if settings.is_empty() || settings.iter().any(|it| it == "search_path" || it == "role"))
+}
+
+/// Judges what looks names up in a path that nobody knows.
+fn judge_lost(judged: Judged, catalogue: &Catalogue, state: &SessionState) -> Judged {
+    let mut judge = Judge::new(catalogue, state);
+    judge.touches = judged.touches;
+    judge.unrecognized("names may mean something else here than the catalogue says");
+    Judged { touches: judge.finish().touches, plainly_read: false, ..judged }
 }
 
 fn judge_node(node: Node<'_>, catalogue: &Catalogue, state: &SessionState) -> Judged {
@@ -269,4 +308,90 @@ pub(crate) fn object(kind: &str, name: impl Into<String>) -> SqlObject {
 /// Returns the texts of a list of names.
 pub(crate) fn names(list: &pg_raw_parse::list::NodeList) -> Vec<String> {
     list.iter().filter_map(|node| node.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Relation, RelationKind};
+    use crate::script;
+
+    /// A catalogue with one table in each of two schemas, the first of which is searched.
+    fn catalogue() -> Catalogue {
+        let relation = |oid: u32, schema: &str| Relation {
+            oid,
+            schema: schema.into(),
+            name: "notes".into(),
+            kind: RelationKind::Table,
+            persistence: 'p',
+            owner: "app".into(),
+            rows_estimate: None,
+            bytes: 0,
+            row_security: (false, false),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            unique_keys: Vec::new(),
+            unique_nullable: Vec::new(),
+            triggers: Vec::new(),
+            rules: Vec::new(),
+            definition: None,
+            referenced_by: Vec::new(),
+            references: Vec::new(),
+            children: Vec::new(),
+            parents: Vec::new(),
+            policies: Vec::new(),
+            publications: Vec::new(),
+            checks: Vec::new(),
+            index_expressions: Vec::new(),
+            deferrable: false,
+        };
+        let mut all = Catalogue { search_path: vec!["public".into()], ..Catalogue::default() };
+        all.role = "tenant".into();
+        for (oid, schema) in [(20_001, "public"), (20_002, "other"), (20_003, "tenant")] {
+            all.relations.insert(oid, Arc::new(relation(oid, schema)));
+        }
+        all.index();
+        all
+    }
+
+    /// Returns the table of the last statement, or the worst word where there is none.
+    fn last_table(text: &str) -> String {
+        let script = script::parse(text).unwrap();
+        let judged = judge_all(&script, &catalogue(), &SessionState::default());
+        let last = judged.last().unwrap();
+        if last.touches.iter().any(|it| it.effect == Effect::Unrecognized) {
+            return "unrecognized".into();
+        }
+        last.touches.iter().map(|it| it.object.name.clone()).find(|it| !it.is_empty()).unwrap()
+    }
+
+    #[test]
+    fn a_search_path_that_a_text_sets_is_followed_and_one_that_only_shows_later_is_not_believed() {
+        for (text, expected) in [
+            ("DELETE FROM notes", "public.notes"),
+            ("SET search_path = other; DELETE FROM notes", "other.notes"),
+            ("SET LOCAL search_path TO nowhere, other; DELETE FROM notes", "other.notes"),
+            ("SET search_path = \"$user\", other; DELETE FROM notes", "tenant.notes"),
+            (
+                "SELECT set_config('search_path', 'other, public', false); DELETE FROM notes",
+                "other.notes",
+            ),
+            ("SET search_path = other; RESET search_path; DELETE FROM notes", "public.notes"),
+            ("SET ROLE tenant; DELETE FROM notes", "unrecognized"),
+            (
+                "SELECT set_config('search_path', version(), false); DELETE FROM notes",
+                "unrecognized",
+            ),
+        ] {
+            assert_eq!(last_table(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_piece_that_is_not_known_is_not_passed_over() {
+        // Of the statements' own pieces each is known; what samples by a method of its own is not.
+        let word = |text: &str| last_table(text);
+        assert_eq!(word("SELECT * FROM notes TABLESAMPLE mine(1)"), "unrecognized");
+        assert_eq!(word("SELECT * FROM notes TABLESAMPLE bernoulli(1)"), "public.notes");
+    }
 }

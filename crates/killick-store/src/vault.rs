@@ -7,7 +7,7 @@ use killick_gate::ids::token_hash;
 use killick_gate::ports::{
     Fingerprint, Lease, Recognised, StoreError, Surrogate, Vault, VaultError,
 };
-use killick_model::admin::CredentialInfo;
+use killick_model::admin::{CredentialInfo, Injection};
 use killick_model::{CallId, CredentialName, SessionId, UnixMillis, UpstreamName};
 use rusqlite::Transaction;
 use zeroize::Zeroizing;
@@ -193,7 +193,10 @@ impl Vault for SealedVault {
         self.database
             .change_and_reload(|tx, _| {
                 let infos = credentials::list(tx)?;
-                let injected = infos.into_iter().filter(|info| !info.own);
+                // A database takes the session's own token as its password: a placeholder would be good nowhere.
+                let injected = infos
+                    .into_iter()
+                    .filter(|info| !info.own && info.injection != Injection::Password);
                 injected.map(|info| self.mint(tx, session, info)).collect()
             })
             .map_err(broken)

@@ -1,5 +1,6 @@
 //! The list of adapters: the one place in the binary that names protocols.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use killick_adapter_http::driver::{Assume, Explainer, HttpAdapter, HttpParts};
 use killick_adapter_http::pack::{self, Drift, Pack, PackSet, Problem};
-use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address};
+use killick_adapter_postgres::explain::Statements;
+use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address, prepare};
 use killick_admin::ports::PackInfo;
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
@@ -16,7 +18,10 @@ use killick_gate::{Gate, Pdp};
 use killick_model::admin::{Injection, Upstream};
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
-use killick_model::{AgentName, EnvironmentName, Owner, Principal, Scope, SessionId, UnixMillis};
+use killick_model::readiness::{PrepareAsk, Prepared};
+use killick_model::{
+    AgentName, EnvironmentName, Owner, Principal, Scope, SessionId, UnixMillis, UpstreamName,
+};
 use killick_policy::{ActionCatalogue, PolicySource};
 use killick_store::SqliteStore;
 use zeroize::Zeroizing;
@@ -220,16 +225,16 @@ pub(crate) fn build_databases(
     })
 }
 
-/// Returns the address under which an agent reaches a database.
+/// Returns the address under which an agent reaches a database. `roots` is the file that knows the gateway's CA.
 #[must_use]
 pub(crate) fn database_address(
     listens: SocketAddr,
+    roots: &str,
     session: &SessionId,
     token: &str,
     database: &Database,
 ) -> Zeroizing<String> {
-    let gateway = listens.to_string();
-    address::for_agent(&gateway, listens.ip().is_loopback(), session, token, database)
+    address::for_agent(listens, roots, session, token, database)
 }
 
 /// Takes a database server's address apart.
@@ -238,6 +243,57 @@ pub(crate) fn database_address(
 /// Says what is wrong, without the address: it may hold a password.
 pub(crate) fn database_url(url: &str) -> Result<address::ServerAddress, String> {
     address::parse(url)
+}
+
+/// Writes the statements that prepare a declared database, and says what holds at its server and on this machine.
+///
+/// # Errors
+/// Says why the server could not be looked at.
+pub(crate) async fn prepare_database(
+    databases: &Arc<Databases>,
+    database: &Database,
+    ask: &PrepareAsk,
+    by: String,
+) -> Result<Prepared, String> {
+    let (mut prepared, version) = databases.prepare(database, ask, Some(by)).await?;
+    if let Some(version) = version {
+        prepared.findings.push(prepare::programs::finding(version, &dump_programs().await));
+    }
+    Ok(prepared)
+}
+
+/// Reads the versions of the dump programs on this machine: those on the path, and those of a package.
+async fn dump_programs() -> Vec<u32> {
+    tokio::task::spawn_blocking(|| {
+        let on_path = std::env::var_os("PATH").unwrap_or_default();
+        let places = std::env::split_paths(&on_path).chain(
+            std::fs::read_dir(prepare::programs::PACKAGES)
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| Some(entry.ok()?.path().join("bin"))),
+        );
+        places
+            .filter_map(|place| std::fs::File::open(place.join(prepare::programs::DUMP)).ok())
+            .filter_map(|file| {
+                let mut bytes = Vec::new();
+                let most = prepare::programs::PROGRAM_BYTES_MAX;
+                file.take(most).read_to_end(&mut bytes).ok()?;
+                prepare::programs::version_in(&bytes)
+            })
+            .collect()
+    })
+    .await
+    .unwrap_or_default()
+}
+
+/// Writes the statements that prepare a server which is not declared; nobody is asked.
+///
+/// # Errors
+/// Says what is wrong with the address or a name, without the address: it may hold a password.
+pub(crate) fn prepare_script(url: &str, ask: &PrepareAsk) -> Result<String, String> {
+    let address = address::parse(url)?;
+    let roles = prepare::script::Roles::named(&address.database, &address.user, None, ask)?;
+    Ok(roles.script())
 }
 
 /// Returns the adapters as those who revive parked calls see them.
@@ -264,6 +320,7 @@ pub(crate) struct Offline {
     upstreams: Vec<Upstream>,
     who: Principal,
     assume: Assume,
+    statements: Statements,
 }
 
 impl Offline {
@@ -291,13 +348,34 @@ impl Offline {
         let production_waiver = crate::config::Config::load(&home.config())
             .is_ok_and(|config| config.production.without_fence == WithoutFence::ReadWrite);
         let assume = Assume { environment: assumed.objects_in, production_waiver };
-        Ok(Self { packs, pdp, upstreams, who, assume })
+        let nameless = UpstreamName::parse("database")?;
+        let statements = Statements::over_nothing(nameless, assume.environment.clone());
+        Ok(Self { packs, pdp, upstreams, who, assume, statements })
+    }
+
+    /// Judges statements by what a database's server says exists.
+    ///
+    /// # Errors
+    /// The answers cannot be read.
+    pub(crate) fn look_at(
+        &mut self,
+        answers: &[String],
+        name: UpstreamName,
+        environment: Option<EnvironmentName>,
+    ) -> anyhow::Result<()> {
+        let environment = self.assume.environment.clone().or(environment);
+        self.statements = Statements::over(answers, name, environment)
+            .map_err(|why| anyhow::anyhow!("the database's catalogue cannot be read: {why}"))?;
+        Ok(())
     }
 
     /// Explains one line; `None` when no adapter knows its protocol.
     #[must_use]
     pub(crate) fn explain_line(&self, line: &serde_json::Value) -> Option<Explanation> {
-        explain(&self.packs, &self.pdp, &self.upstreams, self.assume.clone(), &self.who, line)
+        let waiver = self.assume.production_waiver;
+        self.statements.explain(&self.pdp, &self.who, waiver, line).or_else(|| {
+            explain(&self.packs, &self.pdp, &self.upstreams, self.assume.clone(), &self.who, line)
+        })
     }
 }
 

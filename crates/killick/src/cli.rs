@@ -13,8 +13,8 @@ mod undo;
 
 pub(crate) use access::{
     AgentCommand, CredentialAddArgs, CredentialCommand, DatabaseAddArgs, DatabaseCommand,
-    PointCommand, ScopeArgs, SessionCommand, SessionNarrowArgs, SessionOpenArgs, UpstreamAddArgs,
-    UpstreamCommand,
+    DatabasePrepareArgs, PointCommand, ScopeArgs, SessionCommand, SessionNarrowArgs,
+    SessionOpenArgs, UpstreamAddArgs, UpstreamCommand,
 };
 pub(crate) use undo::{UndoArgs, UndoWhat};
 
@@ -394,6 +394,12 @@ pub(crate) struct ExplainArgs {
     /// Reads one JSON object a line from standard input and writes one a line
     #[arg(long, conflicts_with_all = ["url", "method", "data", "headers"])]
     pub(crate) jsonl: bool,
+    /// Judges statements by what this declared database's server says exists; without one a name counts as the worst
+    #[arg(long, value_name = "NAME", requires = "jsonl", conflicts_with = "database_url")]
+    pub(crate) database: Option<UpstreamName>,
+    /// The same by an address of your own, which need not be declared; the gateway need not run
+    #[arg(long, value_name = "URL", requires = "jsonl")]
+    pub(crate) database_url: Option<String>,
     /// The call's URL
     #[arg(long, required_unless_present = "jsonl")]
     pub(crate) url: Option<String>,

@@ -201,7 +201,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     Ok(())
 }
 
-fn open_gate(
+pub(crate) fn open_gate(
     journal: &Journal,
     store: &Arc<SqliteStore>,
     clock: &Arc<dyn Clock>,
@@ -243,6 +243,7 @@ fn administration(
         Arc::clone(running.http),
         Arc::clone(running.databases),
         databases,
+        home.ca_bundle().display().to_string(),
         Arc::clone(running.gate),
     );
     Arc::new(Administration::new(AdministrationParts {
@@ -285,7 +286,7 @@ pub(crate) fn load_policies(
     })
 }
 
-fn net_options(config: &Config, own: Vec<SocketAddr>) -> anyhow::Result<NetOptions> {
+pub(crate) fn net_options(config: &Config, own: Vec<SocketAddr>) -> anyhow::Result<NetOptions> {
     let mut extra_roots_pem = Vec::new();
     for path in &config.gateway.extra_roots {
         let pem = std::fs::read_to_string(path)

@@ -17,6 +17,7 @@ mod recovery;
 mod rest;
 mod secret_input;
 mod show;
+mod visit;
 mod webhook;
 
 use std::process::ExitCode;

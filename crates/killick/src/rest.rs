@@ -11,6 +11,7 @@ use killick_model::admin::Upstream;
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::point::{UndoAsk, UndoReport};
+use killick_model::readiness::{PrepareAsk, Prepared};
 use killick_model::{EnvironmentName, Principal, Refusal, SessionId};
 use killick_policy::ActionCatalogue;
 use zeroize::Zeroizing;
@@ -23,6 +24,8 @@ pub(crate) struct Rest {
     databases: Arc<adapters::Databases>,
     /// Where agents reach databases.
     listens: SocketAddr,
+    /// The file with the roots that agents trust.
+    roots: String,
     gate: Arc<Gate>,
 }
 
@@ -32,9 +35,10 @@ impl Rest {
         http: Arc<HttpAdapter>,
         databases: Arc<adapters::Databases>,
         listens: SocketAddr,
+        roots: String,
         gate: Arc<Gate>,
     ) -> Self {
-        Self { http, databases, listens, gate }
+        Self { http, databases, listens, roots, gate }
     }
 }
 
@@ -53,7 +57,24 @@ impl Reconfigure for Rest {
         token: &str,
         database: &Database,
     ) -> Zeroizing<String> {
-        adapters::database_address(self.listens, session, token, database)
+        adapters::database_address(self.listens, &self.roots, session, token, database)
+    }
+
+    fn database_prepare<'a>(
+        &'a self,
+        database: &'a Database,
+        ask: &'a PrepareAsk,
+        by: String,
+    ) -> BoxFuture<'a, Result<Prepared, String>> {
+        Box::pin(adapters::prepare_database(&self.databases, database, ask, by))
+    }
+
+    fn database_catalogue<'a>(
+        &'a self,
+        database: &'a Database,
+        by: String,
+    ) -> BoxFuture<'a, Result<Vec<String>, String>> {
+        Box::pin(self.databases.catalogue_answers(database, Some(by)))
     }
 
     fn action_catalogue(&self) -> ActionCatalogue {

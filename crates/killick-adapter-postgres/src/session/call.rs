@@ -190,7 +190,7 @@ fn part(operation: String, touch: &Touch, object: ObjectRef, recovery: Recovery)
 }
 
 /// Returns the part for the session's own login.
-pub(crate) fn login_part(upstream: &UpstreamName) -> Part {
+pub(crate) fn login_part(upstream: &UpstreamName, granted: Option<&str>) -> Part {
     Part {
         operation: "postgres.login".into(),
         effect: Effect::READ,
@@ -198,7 +198,10 @@ pub(crate) fn login_part(upstream: &UpstreamName) -> Part {
         backups: BackupsFate::Survive,
         objects: vec![database_ref(upstream)],
         recovery: Recovery::default(),
-        why: "a login changes nothing".into(),
+        why: granted.map_or_else(
+            || "a login changes nothing".to_owned(),
+            |grant| format!("a login to read, by grant `{grant}`"),
+        ),
     }
 }
 

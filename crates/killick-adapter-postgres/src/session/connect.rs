@@ -9,7 +9,7 @@ use killick_gate::{Departure, ErrandKind, InFlight, LiveSession};
 use killick_model::admin::ScramVerifier;
 use killick_model::database::{Database, DatabaseTls};
 use killick_model::{Code, Refusal, SessionId};
-use killick_sql::judge::SessionState;
+use killick_sql::judge::{SessionState, SettingLimits};
 
 use super::adapter::PostgresAdapter;
 use super::call::{SqlCall, login_part};
@@ -109,6 +109,12 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
         turn: Arc::clone(&turn),
     };
     adapter.admit_cancel(own_process, cancels);
+    let held = &database.limits;
+    let limits = SettingLimits {
+        statement_millis_max: held.statement_millis_max,
+        lock_millis_max: held.lock_millis_max,
+        idle_millis_max: held.idle_millis_max,
+    };
     let mut session = Session {
         adapter: Arc::clone(adapter),
         live: Arc::clone(&live),
@@ -117,7 +123,11 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
         client,
         server,
         known,
-        state: SessionState { defaults_are_ours: true, ..SessionState::default() },
+        state: SessionState {
+            limits: Some(limits),
+            defaults_are_ours: true,
+            ..SessionState::default()
+        },
         guarded: false,
         fetching: false,
         held_tag: None,
@@ -188,11 +198,12 @@ async fn open(
             format!("no database is declared under the name `{name}`"),
         )
     })?;
+    let (database, granted) = as_whom(adapter, live, database).await?;
     let parameters = parameters(&database, asked)?;
     let upstream = &database.name;
     let call = SqlCall::new(
         upstream.clone(),
-        vec![login_part(upstream)],
+        vec![login_part(upstream, granted.as_deref())],
         format!("log in at `{upstream}`"),
         Vec::new(),
         std::collections::BTreeMap::new(),
@@ -207,6 +218,40 @@ async fn open(
         }
         Err(why) => Err(in_flight.refuse(Refusal::new(Code::UpstreamUnreachable, why))),
     }
+}
+
+/// Says as which role a session comes in. At a production database that is not its own it reads, under a role for
+/// reading and by a human's grant; the grant is told, for the record.
+async fn as_whom(
+    adapter: &PostgresAdapter,
+    live: &LiveSession,
+    database: Arc<Database>,
+) -> Result<(Arc<Database>, Option<String>), Refusal> {
+    let home = &live.principal.environment;
+    if database.environment == *home || !super::facts::is_production(&database.environment) {
+        return Ok((database, None));
+    }
+    let (name, lives_in) = (&database.name, &database.environment);
+    let Some(role) = &database.read_role else {
+        let why = format!("database `{name}` lives in {lives_in}, and the session in {home}");
+        let next = format!(
+            "A human may let others read it: killick database add {name} --replace --read-role ROLE, with a role \
+             from killick database prepare {name} --read-only"
+        );
+        return Err(Refusal::new(Code::CrossEnvironment, why).with_next_step(next));
+    };
+    let object = super::call::database_ref(name);
+    let Some(grant) = adapter.gate.spend_reading(live, &object).await? else {
+        let why = format!("nobody granted this session of {home} to read `{name}` in {lives_in}");
+        let next = format!(
+            "A human may: killick grant add --session {} --effect read --objects {} (each connection uses it once)",
+            live.principal.session,
+            object.label()
+        );
+        return Err(Refusal::new(Code::CrossEnvironment, why).with_next_step(next));
+    };
+    let reading = Database { role: Some(role.clone()), ..Database::clone(&database) };
+    Ok((Arc::new(reading), Some(grant)))
 }
 
 pub(crate) async fn log_in_at(

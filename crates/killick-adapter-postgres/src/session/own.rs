@@ -26,6 +26,8 @@ const OWN_OPTIONS: &str = "-c row_security=off -c DateStyle=ISO -c IntervalStyle
 pub(crate) struct Own {
     pub(crate) server: Server,
     pub(crate) departure: Departure,
+    /// The process that answered the login, as it said.
+    pub(crate) process: u32,
     in_flight: Option<InFlight>,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
 }
@@ -139,18 +141,18 @@ impl Own {
         let credential = adapter.vault.bound(upstream, "/").map(|info| info.name);
         let recorded = adapter.gate.own_errand(by, kind, call, credential).await?;
         let (_, departure, in_flight, _) = recorded.depart()?;
-        let writes = if effect.is_only_read() { "on" } else { "off" };
+        let read_only = if effect.is_only_read() { "on" } else { "off" };
         let parameters = vec![
             ("application_name".to_owned(), "killick".to_owned()),
             (
                 "options".to_owned(),
-                format!("{OWN_OPTIONS} -c default_transaction_read_only={writes}"),
+                format!("{OWN_OPTIONS} -c default_transaction_read_only={read_only}"),
             ),
         ];
         match log_in_at(adapter, database, &departure, &parameters).await {
-            Ok(LoggedIn { stream, leftover, parameters, .. }) => {
+            Ok(LoggedIn { stream, leftover, parameters, process, .. }) => {
                 let server = Server::new(stream, leftover, parameters);
-                Ok(Self { server, departure, in_flight: Some(in_flight), place: None })
+                Ok(Self { server, departure, process, in_flight: Some(in_flight), place: None })
             }
             Err(why) => {
                 Err(in_flight.refuse(Refusal::new(killick_model::Code::UpstreamUnreachable, why)))

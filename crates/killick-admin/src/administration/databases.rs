@@ -6,6 +6,7 @@ use killick_gate::Blocking as _;
 use killick_gate::ports::StoreError;
 use killick_model::admin::{CredentialInfo, Injection};
 use killick_model::database::{Database, DatabaseLimits};
+use killick_model::readiness::PrepareAsk;
 use killick_model::record::{Draft, Kind};
 use killick_model::{CredentialName, UpstreamName};
 use serde_json::json;
@@ -24,6 +25,7 @@ impl Administration {
             ("the database", Some(&ask.database)),
             ("the user", Some(&ask.user)),
             ("the role", ask.role.as_ref()),
+            ("the role for reading", ask.read_role.as_ref()),
         ] {
             if text.is_some_and(|it| {
                 it.is_empty() || it.len() > NAME_BYTES_MAX || it.chars().any(char::is_control)
@@ -57,6 +59,7 @@ impl Administration {
             private_address: ask.private_address,
             environment: ask.environment,
             role: ask.role,
+            read_role: ask.read_role,
             limits: DatabaseLimits::default(),
             added: gate.now(),
         };
@@ -90,6 +93,42 @@ impl Administration {
         Ok(Reply::Databases(self.parts.gate.on_store(|store| store.databases()).await?))
     }
 
+    /// Asks the server over a connection of the gateway's own, which is on the record by itself.
+    pub(super) async fn database_prepare(
+        &self,
+        by: &Acting<'_>,
+        name: UpstreamName,
+        ask: &PrepareAsk,
+    ) -> Answered {
+        let database = self.declared(&name).await?;
+        let owner = by.caller.owner.to_string();
+        let prepared = self.parts.rest.database_prepare(&database, ask, owner).await;
+        prepared
+            .map(|it| Reply::DatabasePrepared(Box::new(it)))
+            .map_err(|why| not_looked_at(&name, &why))
+    }
+
+    /// Asks the server over a connection of the gateway's own, which is on the record by itself.
+    pub(super) async fn database_catalogue(&self, by: &Acting<'_>, name: UpstreamName) -> Answered {
+        let database = self.declared(&name).await?;
+        let owner = by.caller.owner.to_string();
+        let answers = self
+            .parts
+            .rest
+            .database_catalogue(&database, owner)
+            .await
+            .map_err(|why| not_looked_at(&name, &why))?;
+        Ok(Reply::DatabaseCatalogue { environment: database.environment, answers })
+    }
+
+    async fn declared(&self, name: &UpstreamName) -> Result<Database, AdminError> {
+        let databases = self.parts.gate.on_store(|store| store.databases()).await?;
+        databases
+            .into_iter()
+            .find(|it| it.name == *name)
+            .ok_or_else(|| StoreError::Missing(format!("database {name}")).into())
+    }
+
     pub(super) async fn database_remove(&self, by: &Acting<'_>, name: UpstreamName) -> Answered {
         let databases = self.parts.gate.on_store(|store| store.databases()).await?;
         if !databases.iter().any(|it| it.name == name) {
@@ -99,9 +138,17 @@ impl Administration {
         entry.upstream = Some(name.clone());
         self.on_record_as(by, entry, "database remove", json!({ "database": name })).await?;
         let (gone, credential) = (name.clone(), credential_of(&name)?);
-        self.parts.gate.on_store(move |store| store.database_remove(&gone)).await?;
         let vault = Arc::clone(&self.parts.vault);
-        off_loop(move || Ok(vault.credential_remove(&credential)?)).await?;
+        // The password goes first: were it left behind without its database, nobody could ask for it to go. When the
+        // second step fails, the command can be given again.
+        off_loop(move || {
+            let there = vault.credentials()?.iter().any(|it| it.name == credential);
+            Ok(if there {
+                vault.credential_remove(&credential)?
+            })
+        })
+        .await?;
+        self.parts.gate.on_store(move |store| store.database_remove(&gone)).await?;
         self.tell_databases().await?;
         Ok(done(format!("database `{name}` is removed, and its password with it")))
     }
@@ -111,6 +158,14 @@ impl Administration {
         self.parts.rest.databases_changed(databases);
         Ok(())
     }
+}
+
+fn not_looked_at(name: &UpstreamName, why: &str) -> AdminError {
+    AdminError::new(
+        AdminCode::Unavailable,
+        format!("database `{name}` could not be looked at: {why}"),
+        "look at its address and password: `killick database list`",
+    )
 }
 
 /// Returns the name under which the vault keeps a database's password.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use killick_gate::ports::{StoreError, Surrogate};
 use killick_gate::{Blocking as _, ids};
 use killick_model::admin::{Session, Standing};
+use killick_model::database::Database;
 use killick_model::principal::Principal;
 use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Refusal, Scope, SessionId, UnixMillis};
@@ -48,21 +49,26 @@ impl Administration {
                 shown.push(self.shown(surrogate).await?);
             }
         }
-        let databases = self.parts.gate.on_store(|store| store.databases()).await?;
-        let within = |name: &killick_model::UpstreamName| {
-            principal.scope.upstreams.as_ref().is_none_or(|set| set.contains(name))
-        };
-        let databases = databases
-            .iter()
-            .filter(|it| within(&it.name))
-            .map(|it| {
+        let declared = self.parts.gate.on_store(|store| store.databases()).await?;
+        let addresses = |shown: &dyn Fn(&Database) -> bool| {
+            let address = |it: &Database| {
                 let address =
                     self.parts.rest.database_address(&principal.session, &opened.token, it);
                 (it.name.clone(), Secret::from(address))
-            })
-            .collect();
+            };
+            declared.iter().filter(|it| shown(it)).map(address).collect::<Vec<_>>()
+        };
+        let named = |it: &Database| {
+            principal.scope.upstreams.as_ref().is_some_and(|set| set.contains(&it.name))
+        };
+        let here = |it: &Database| it.environment == principal.environment;
+        let everywhere = principal.scope.upstreams.is_none();
+        let databases = addresses(&|it| here(it) && (everywhere || named(it)));
+        // One of another environment is there for who asks for it by name.
+        let databases_elsewhere = addresses(&|it| !here(it) && named(it));
         Ok(Reply::SessionOpened(Box::new(SessionOpened {
             databases,
+            databases_elsewhere,
             session: opened.session,
             token: Secret::from(opened.token),
             surrogates: shown,

@@ -3,13 +3,16 @@ use std::sync::atomic::Ordering;
 
 use killick_gate::ports::Store as _;
 use killick_model::admin::Standing;
+use killick_model::readiness::PrepareAsk;
 use killick_model::request::{PendingState, RequestState};
 use killick_model::{EffectWord, PendingId, RequestId, Scope, SessionId, Tier};
 
 use super::*;
 use crate::proof::Proof;
-use crate::protocol::{CredentialAsk, KeyKind, PolicyText, SessionAsk, UpstreamAsk};
+use crate::protocol::{CredentialAsk, DatabaseAsk, KeyKind, PolicyText, SessionAsk, UpstreamAsk};
 use crate::stage::{NOW, PASSPHRASE, Stage, name};
+
+mod databases;
 
 fn session_ask(environment: &str, fence: bool) -> SessionAsk {
     SessionAsk {
@@ -34,6 +37,23 @@ fn upstream_ask(upstream: &str) -> UpstreamAsk {
         dial: None,
         writes_by_method: false,
         private_address: false,
+        replace: false,
+    }
+}
+
+fn database_ask(database: &str) -> DatabaseAsk {
+    DatabaseAsk {
+        name: name(database),
+        host: "db.example".into(),
+        port: 5432,
+        database: "shop".into(),
+        user: "app".into(),
+        password: Secret::new("a-database-password".into()),
+        tls: killick_model::database::DatabaseTls::Verify,
+        private_address: false,
+        environment: name("staging"),
+        role: Some("agents".into()),
+        read_role: None,
         replace: false,
     }
 }
@@ -76,6 +96,14 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
         (Command::PointShow { id: name("k-1") }, NotNeededReads),
         (Command::PointRemove { id: name("k-1") }, Needed),
         (Command::UpstreamAdd(upstream_ask("second")), Needed),
+        (Command::DatabaseAdd(Box::new(database_ask("second"))), Needed),
+        (Command::DatabaseList {}, NotNeededReads),
+        (
+            Command::DatabasePrepare { name: name("main"), ask: PrepareAsk::default() },
+            NotNeededReads,
+        ),
+        (Command::DatabaseCatalogue { name: name("main") }, NotNeededReads),
+        (Command::DatabaseRemove { name: name("main") }, Needed),
         (Command::UpstreamList {}, NotNeededReads),
         (Command::UpstreamRemove { name: name("api") }, Needed),
         (Command::CredentialAdd(credential_ask("second")), Needed),
@@ -136,7 +164,7 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
 }
 
 /// How many commands there are beside `explain`, which the stage's adapters do not know.
-const COMMANDS: usize = 42;
+const COMMANDS: usize = 47;
 
 async fn nth(at: usize) -> (Stage, Command, Proof) {
     let stage = Stage::open().await;
@@ -257,9 +285,14 @@ async fn no_secret_stands_on_the_record_or_in_a_reply_but_the_one_that_hands_it_
         let answered = stage.ask(command, Some(PASSPHRASE)).await;
         let reply = serde_json::to_string(&answered.unwrap()).unwrap();
         let entries = serde_json::to_string(&*stage.record.entries.lock()).unwrap();
-        for secret in
-            [PASSPHRASE, "the-next-passphrase", "a-real-credential", "another-credential", "ksess_"]
-        {
+        for secret in [
+            PASSPHRASE,
+            "the-next-passphrase",
+            "a-real-credential",
+            "another-credential",
+            "a-database-password",
+            "ksess_",
+        ] {
             assert!(!entries.contains(secret), "{word}: {secret} on the record");
             assert!(!shown.contains(secret), "{word}: {secret} in Debug");
             let handed_out = word == "session open" && secret == "ksess_";

@@ -21,7 +21,16 @@ impl Administration {
     pub(super) async fn upstream_add(&self, by: &Acting<'_>, ask: UpstreamAsk) -> Answered {
         let replace = ask.replace;
         let upstream = self.upstream_asked(ask)?;
-        let declared = self.parts.gate.on_store(|store| store.upstreams()).await?;
+        let (declared, databases) =
+            self.parts.gate.on_store(|store| Ok((store.upstreams()?, store.databases()?))).await?;
+        // Credentials, scopes and policies know both by name alone.
+        if databases.iter().any(|database| database.name == upstream.name) {
+            return Err(AdminError::new(
+                crate::protocol::AdminCode::Exists,
+                format!("`{}` is the name of a database; nothing was changed", upstream.name),
+                "choose another name",
+            ));
+        }
         let former = declared.iter().find(|other| other.name == upstream.name);
         if former.is_some() && !replace {
             return Err(AdminError::new(

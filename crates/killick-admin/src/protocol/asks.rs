@@ -57,6 +57,9 @@ pub struct DatabaseAsk {
     pub environment: EnvironmentName,
     /// The role that sessions run as.
     pub role: Option<String>,
+    /// The role that sessions of other environments read as, where a human grants it.
+    #[serde(default)]
+    pub read_role: Option<String>,
     /// Takes the place of one with the same name.
     pub replace: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pg_raw_parse::raw::A_Expr_Kind;
+use pg_raw_parse::raw::{A_Expr_Kind, SubLinkType};
 use pg_raw_parse::walk::walk;
 use pg_raw_parse::{ConstValue, Node, nodes};
 
@@ -13,6 +13,8 @@ use crate::script;
 
 /// Objects with a lower number came with the server.
 const FIRST_OWN_OID: u32 = 16_384;
+/// Ways to sample a table that came with the server or its own extensions.
+const SAMPLES: &[&str] = &["bernoulli", "system", "system_rows", "system_time"];
 
 impl Judge<'_> {
     /// Judges one node of an expression; its children come by themselves.
@@ -26,9 +28,15 @@ impl Judge<'_> {
                 }
             }
             Node::A_Expr(it) => self.operator(&names(it.name())),
-            Node::SubLink(it) if !it.oper_name().is_empty() => {
-                self.operator(&names(it.oper_name()));
-            }
+            Node::SubLink(it) => match it.oper_name().is_empty() {
+                false => self.operator(&names(it.oper_name())),
+                // `IN (SELECT …)` compares.
+                true if it.sub_link_type == SubLinkType::ANY_SUBLINK => self.equality(),
+                true => {}
+            },
+            // What is compared without an operator being written.
+            Node::CaseExpr(it) if !matches!(it.arg(), Node::None) => self.equality(),
+            Node::JoinExpr(it) if it.isNatural || !it.using_clause().is_empty() => self.equality(),
             Node::SortBy(it) if !it.use_op().is_empty() => self.operator(&names(it.use_op())),
             Node::TypeName(it) => {
                 let parts: Vec<String> =
@@ -46,9 +54,19 @@ impl Judge<'_> {
                     self.as_function(&name);
                 }
             }
-            Node::TableFunc(_) | Node::XmlExpr(_) | Node::RangeTableSample(_) => {}
-            _ => {}
+            Node::RangeTableSample(it) => {
+                let method = names(it.method()).pop().unwrap_or_default();
+                if !SAMPLES.contains(&method.as_str()) {
+                    self.unrecognized(&format!("`{method}` is a way to sample that is not known"));
+                }
+            }
+            other if is_known_piece(&other) => {}
+            _ => self.unrecognized("the statement holds a piece that is not known"),
         }
+    }
+
+    fn equality(&mut self) {
+        self.operator(&["=".to_owned()]);
     }
 
     fn as_function(&mut self, name: &str) {
@@ -388,6 +406,93 @@ impl Judge<'_> {
         });
         found
     }
+}
+
+/// Returns whether a piece does nothing by itself: what stands in it is judged piece by piece.
+fn is_known_piece(node: &Node<'_>) -> bool {
+    matches!(
+        node,
+        Node::None
+            | Node::NodeList(_)
+            | Node::Integer(_)
+            | Node::Float(_)
+            | Node::Boolean(_)
+            | Node::String(_)
+            | Node::BitString(_)
+            | Node::A_Const(_)
+            | Node::A_Star(_)
+            | Node::A_Indices(_)
+            | Node::A_ArrayExpr(_)
+            | Node::Alias(_)
+            | Node::BoolExpr(_)
+            | Node::BooleanTest(_)
+            | Node::CaseExpr(_)
+            | Node::CaseWhen(_)
+            | Node::CoalesceExpr(_)
+            | Node::CollateClause(_)
+            | Node::ColumnDef(_)
+            | Node::ColumnRef(_)
+            | Node::CommonTableExpr(_)
+            | Node::CurrentOfExpr(_)
+            | Node::GroupingFunc(_)
+            | Node::GroupingSet(_)
+            | Node::IndexElem(_)
+            | Node::InferClause(_)
+            | Node::IntoClause(_)
+            | Node::JoinExpr(_)
+            | Node::LockingClause(_)
+            | Node::MergeSupportFunc(_)
+            | Node::MergeWhenClause(_)
+            | Node::MinMaxExpr(_)
+            | Node::MultiAssignRef(_)
+            | Node::NamedArgExpr(_)
+            | Node::NullTest(_)
+            | Node::OnConflictClause(_)
+            | Node::ParamRef(_)
+            | Node::RangeFunction(_)
+            | Node::RangeSubselect(_)
+            | Node::RangeTableFunc(_)
+            | Node::RangeTableFuncCol(_)
+            | Node::ResTarget(_)
+            | Node::ReturningClause(_)
+            | Node::ReturningOption(_)
+            | Node::RowExpr(_)
+            | Node::SetToDefault(_)
+            | Node::SortBy(_)
+            | Node::SQLValueFunction(_)
+            | Node::TypeCast(_)
+            | Node::WindowDef(_)
+            | Node::WithClause(_)
+            | Node::XmlExpr(_)
+            | Node::XmlSerialize(_)
+    ) || is_known_json(node)
+}
+
+fn is_known_json(node: &Node<'_>) -> bool {
+    matches!(
+        node,
+        Node::JsonAggConstructor(_)
+            | Node::JsonArgument(_)
+            | Node::JsonArrayAgg(_)
+            | Node::JsonArrayConstructor(_)
+            | Node::JsonArrayQueryConstructor(_)
+            | Node::JsonBehavior(_)
+            | Node::JsonFormat(_)
+            | Node::JsonFuncExpr(_)
+            | Node::JsonIsPredicate(_)
+            | Node::JsonKeyValue(_)
+            | Node::JsonObjectAgg(_)
+            | Node::JsonObjectConstructor(_)
+            | Node::JsonOutput(_)
+            | Node::JsonParseExpr(_)
+            | Node::JsonReturning(_)
+            | Node::JsonScalarExpr(_)
+            | Node::JsonSerializeExpr(_)
+            | Node::JsonTable(_)
+            | Node::JsonTableColumn(_)
+            | Node::JsonTablePathSpec(_)
+            | Node::JsonValueExpr(_)
+    )
 }
 
 fn is_between(kind: A_Expr_Kind::Type) -> bool {

@@ -1,6 +1,10 @@
 //! Settings: what a session may set for itself, and what is the gateway's or the server's.
 
-use super::{Judge, object};
+use pg_raw_parse::raw::VariableSetKind;
+use pg_raw_parse::{Node, nodes};
+
+use super::expression::text_constant;
+use super::{Judge, names, object};
 use crate::judged::{Group, Kind};
 
 /// Settings that a session may change for itself: they change how things look or how long they may take, never
@@ -95,9 +99,130 @@ const STRICTER: &[(&str, &[&str])] = &[
     ("row_security", &["on", "true", "1", "yes"]),
 ];
 
+/// The longest that the gateway lets a session of a database set for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettingLimits {
+    /// `statement_timeout`, in milliseconds.
+    pub statement_millis_max: u64,
+    /// `lock_timeout`, in milliseconds.
+    pub lock_millis_max: u64,
+    /// `idle_in_transaction_session_timeout`, in milliseconds.
+    pub idle_millis_max: u64,
+}
+
+impl SettingLimits {
+    /// Returns the longest of a setting, where it has one.
+    fn of(self, setting: &str) -> Option<u64> {
+        match setting {
+            "statement_timeout" => Some(self.statement_millis_max),
+            "lock_timeout" => Some(self.lock_millis_max),
+            "idle_in_transaction_session_timeout" => Some(self.idle_millis_max),
+            _ => None,
+        }
+    }
+}
+
+/// What a setting is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetTo<'a> {
+    /// The session's default, which is the gateway's.
+    Default,
+    /// A value that stands in the text.
+    Text(&'a str),
+    /// A value that only shows when it runs.
+    Unknown,
+}
+
+/// Returns a time limit in milliseconds as the server reads it; `None` for what is none, or for no limit at all.
+/// Less than a millisecond counts as none: the server may round it to nothing.
+fn limit_millis(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits_end)?;
+    let micros_of_one = match unit.trim_start() {
+        "us" => 1_u64,
+        "" | "ms" => 1_000,
+        "s" => 1_000_000,
+        "min" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => 86_400_000_000,
+        _ => return None,
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    // A leading zero makes a number octal at the server.
+    if whole.is_empty() || (whole.len() > 1 && whole.starts_with('0')) || part.contains('.') {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    // Rounded up: what is a little over the limit is over it.
+    let more = u64::from(part.bytes().any(|digit| digit != b'0'));
+    let micros = whole.saturating_add(more).checked_mul(micros_of_one)?;
+    let least = whole.checked_mul(micros_of_one)?;
+    (least >= 1_000).then_some(micros.div_ceil(1_000))
+}
+
+/// Where a statement leads the search path.
+pub(crate) enum PathSet {
+    /// To these schemas.
+    To(Vec<String>),
+    /// Back to where the session began.
+    Back,
+}
+
+/// Returns where a statement leads the search path, where its text says so and it lasts beyond the statement.
+pub(crate) fn path_set(node: Node<'_>, role: &str) -> Option<PathSet> {
+    let named = |schema: String| if schema == "$user" { role.to_owned() } else { schema };
+    let it = match node {
+        Node::VariableSetStmt(it) => it,
+        Node::SelectStmt(select) => {
+            let path = path_configured(select)?;
+            let schemas = path.split(',').map(|it| it.trim().trim_matches('"'));
+            let schemas = schemas.filter(|it| !it.is_empty()).map(|it| named(it.to_owned()));
+            return Some(PathSet::To(schemas.collect()));
+        }
+        _ => return None,
+    };
+    if !it.name().is_some_and(|name| name.eq_ignore_ascii_case("search_path")) {
+        return None;
+    }
+    match it.kind {
+        VariableSetKind::VAR_SET_VALUE => {
+            let schemas: Option<Vec<String>> = it.args().iter().map(text_constant).collect();
+            // `SET search_path = 'a, b'` names one schema of that name.
+            schemas.map(|all| PathSet::To(all.into_iter().map(named).collect()))
+        }
+        VariableSetKind::VAR_SET_DEFAULT | VariableSetKind::VAR_RESET => Some(PathSet::Back),
+        _ => None,
+    }
+}
+
+/// Returns the path of a `SELECT set_config('search_path', …, …)`, as dumps begin.
+fn path_configured(select: &nodes::SelectStmt) -> Option<String> {
+    let mut targets = select.target_list().iter();
+    let (Some(Node::ResTarget(target)), None) = (targets.next(), targets.next()) else {
+        return None;
+    };
+    let Node::FuncCall(call) = target.val() else { return None };
+    let name = names(call.funcname()).pop()?;
+    let constants: Vec<String> =
+        call.args().iter().map(text_constant).collect::<Option<Vec<_>>>()?;
+    match constants.as_slice() {
+        [setting, path, _]
+            if name == "set_config" && setting.eq_ignore_ascii_case("search_path") =>
+        {
+            Some(path.clone())
+        }
+        _ => None,
+    }
+}
+
 impl Judge<'_> {
-    /// Judges setting one setting of the session; `value` is `None` for its default or what is not known.
-    pub(crate) fn set(&mut self, name: &str, value: Option<&str>) {
+    /// Judges setting one setting of the session.
+    pub(crate) fn set(&mut self, name: &str, to: SetTo<'_>) {
+        let value = match to {
+            SetTo::Text(text) => Some(text),
+            SetTo::Default | SetTo::Unknown => None,
+        };
         let name = name.to_ascii_lowercase();
         let it = object("setting", name.clone());
         self.kind = Kind::Session { settings: vec![name.clone()] };
@@ -107,11 +232,22 @@ impl Judge<'_> {
                 || value.eq_ignore_ascii_case("unicode")
         };
         let encoding = matches!(name.as_str(), "client_encoding" | "names");
-        if encoding && !value.is_none_or(utf8) {
+        if encoding && to != SetTo::Default && !value.is_some_and(utf8) {
             return self.administers(
                 Group::Setting,
                 it,
                 "in another encoding a text could mean something else",
+            );
+        }
+        let limit = self.state.limits.and_then(|limits| limits.of(&name));
+        if let Some(most) = limit
+            && to != SetTo::Default
+            && !value.and_then(limit_millis).is_some_and(|millis| millis <= most)
+        {
+            return self.administers(
+                Group::Setting,
+                it,
+                &format!("the gateway's own limit is {most} ms, and a session stays below it"),
             );
         }
         let stricter = STRICTER.iter().any(|(setting, values)| {
@@ -144,9 +280,10 @@ impl Judge<'_> {
     pub(crate) fn set_config(&mut self, constants: &[Option<String>]) {
         let name = constants.first().cloned().flatten();
         let value = constants.get(1).cloned().flatten();
+        let to = value.as_deref().map_or(SetTo::Unknown, SetTo::Text);
         let kind = self.kind.clone();
         match name {
-            Some(name) => self.set(&name, value.as_deref()),
+            Some(name) => self.set(&name, to),
             None => {
                 self.unrecognized("`set_config` of a setting whose name only shows when it runs");
             }
@@ -156,5 +293,80 @@ impl Judge<'_> {
             self.kind = changed;
         }
         self.plain = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::judge::{SessionState, judge};
+    use crate::script;
+
+    #[test]
+    fn a_time_limit_is_read_as_the_server_reads_it() {
+        for (text, millis) in [
+            ("5000", Some(5_000)),
+            (" 5s ", Some(5_000)),
+            ("1min", Some(60_000)),
+            ("2 h", Some(7_200_000)),
+            ("1d", Some(86_400_000)),
+            ("2000us", Some(2)),
+            ("1.5s", Some(2_000)),
+            ("0", None),
+            ("0s", None),
+            ("0.4", None),
+            ("900us", None),
+            ("-1", None),
+            ("", None),
+            ("5m", None),
+            ("0x1388", None),
+            ("010", None),
+            ("1e9", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(limit_millis(text), millis, "{text}");
+        }
+    }
+
+    /// A catalogue with nothing but `set_config` and `current_user` beside.
+    fn catalogue() -> Catalogue {
+        Catalogue::default()
+    }
+
+    fn word(text: &str, limits: Option<SettingLimits>) -> &'static str {
+        let state = SessionState { limits, ..SessionState::default() };
+        let script = script::parse(text).unwrap();
+        let judged = judge(&script, 0, &catalogue(), &state, None);
+        let effects = judged.touches.iter().map(|it| it.effect);
+        effects.reduce(killick_model::Effect::join).unwrap().word().as_str()
+    }
+
+    #[test]
+    fn a_session_does_not_lift_the_gateways_limits() {
+        let limits = SettingLimits {
+            statement_millis_max: 300_000,
+            lock_millis_max: 5_000,
+            idle_millis_max: 60_000,
+        };
+        for (text, expected) in [
+            ("SET statement_timeout = 1000", "read"),
+            ("SET statement_timeout = '5min'", "read"),
+            ("SET LOCAL lock_timeout TO '100ms'", "read"),
+            ("RESET statement_timeout", "read"),
+            ("SET statement_timeout TO DEFAULT", "read"),
+            ("SELECT set_config('lock_timeout', '50', true)", "read"),
+            ("SET statement_timeout = 0", "administer"),
+            ("SET LOCAL statement_timeout = '6min'", "administer"),
+            ("SET Lock_Timeout = '1h'", "administer"),
+            ("SET SESSION idle_in_transaction_session_timeout = '2 min'", "administer"),
+            ("SELECT set_config('statement_timeout', '0', false)", "administer"),
+            ("SELECT set_config('lock_timeout', current_user, false)", "administer"),
+            ("SELECT set_config('client_encoding', current_user, false)", "administer"),
+        ] {
+            assert_eq!(word(text, Some(limits)), expected, "{text}");
+        }
+        // Where nobody knows the limits a session's own time is its own.
+        assert_eq!(word("SET statement_timeout = 0", None), "read");
     }
 }

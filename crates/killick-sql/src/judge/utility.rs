@@ -7,6 +7,7 @@ use pg_raw_parse::raw::{DiscardMode, TransactionStmtKind as Tx, VariableSetKind}
 use pg_raw_parse::{Node, nodes};
 
 use super::expression::text_constant;
+use super::settings::SetTo;
 use super::{Judge, names, object};
 use crate::judged::{Group, Judged, Kind, Wrapping};
 
@@ -142,9 +143,13 @@ impl Judge<'_> {
         let name = it.name().unwrap_or_default().to_owned();
         let value = it.args().iter().next().and_then(text_constant);
         match it.kind {
-            VariableSetKind::VAR_SET_VALUE => self.set(&name, value.as_deref()),
-            VariableSetKind::VAR_SET_DEFAULT | VariableSetKind::VAR_RESET => self.set(&name, None),
-            VariableSetKind::VAR_SET_CURRENT => self.set(&name, None),
+            VariableSetKind::VAR_SET_VALUE => {
+                self.set(&name, value.as_deref().map_or(SetTo::Unknown, SetTo::Text));
+            }
+            VariableSetKind::VAR_SET_DEFAULT | VariableSetKind::VAR_RESET => {
+                self.set(&name, SetTo::Default);
+            }
+            VariableSetKind::VAR_SET_CURRENT => self.set(&name, SetTo::Unknown),
             VariableSetKind::VAR_RESET_ALL => {
                 if self.state.defaults_are_ours {
                     self.session_read("every setting goes back to the gateway's own");

@@ -18,6 +18,7 @@ fn database(name: &str, host: &str) -> Database {
         private_address: false,
         environment: EnvironmentName::parse("staging").unwrap(),
         role: None,
+        read_role: None,
         limits: DatabaseLimits::default(),
         added: UnixMillis(NOW),
     }

@@ -122,11 +122,14 @@ fn a_surrogate_does_not_follow_its_credential_to_another_upstream_nor_outlive_it
 }
 
 #[test]
-fn no_surrogate_for_a_closed_or_unknown_session_nor_for_an_own_login() {
+fn no_surrogate_for_a_closed_or_unknown_session_nor_for_an_own_login_nor_a_databases_password() {
     let (_world, store, vault) = World::new();
     vault.credential_put(&info("harbour", "harbour"), secret(CANARY)).unwrap();
     let own = CredentialInfo { own: true, ..info("model", "model") };
     vault.credential_put(&own, secret("own-login-value")).unwrap();
+    let database =
+        CredentialInfo { injection: Injection::Password, ..info("database.main", "main") };
+    vault.credential_put(&database, secret("a-database-password")).unwrap();
     assert_eq!(vault.mint_surrogates(&id("s-1")).unwrap().len(), 1);
     assert!(vault.mint_surrogates(&id("s-none")).is_err());
     store.session_close(&id("s-2"), UnixMillis(NOW)).unwrap();

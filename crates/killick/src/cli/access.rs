@@ -245,6 +245,13 @@ pub(crate) enum DatabaseCommand {
     Add(DatabaseAddArgs),
     /// Lists databases
     List,
+    /// Writes the SQL that makes a role of least privilege for agents, and says what holds at the server
+    #[command(
+        after_help = "For the name of a declared database its server is looked at, too; for an address nobody is asked.\n\
+        The SQL goes to standard output, for a human to run; what was found to standard error.\n\n\
+        Examples:\n  killick database prepare main | psql \"$ADMIN_URL\"\n  killick database prepare main --check"
+    )]
+    Prepare(DatabasePrepareArgs),
     /// Takes a database back, and its password
     Remove {
         /// Which
@@ -266,6 +273,9 @@ pub(crate) struct DatabaseAddArgs {
     /// The role that agents' sessions run as [default: the user of the address]
     #[arg(long)]
     pub(crate) role: Option<String>,
+    /// The role that sessions of other environments read as, once a human grants it [default: they are not let in]
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) read_role: Option<String>,
     /// Believes this certificate and no other: SHA-256 of its DER form, 64 hex digits
     #[arg(long, value_name = "SHA256")]
     pub(crate) pin: Option<String>,
@@ -296,6 +306,25 @@ pub(crate) enum PointCommand {
         /// Which
         id: PointId,
     },
+}
+
+/// `killick database prepare`
+#[derive(Debug, Args)]
+pub(crate) struct DatabasePrepareArgs {
+    /// The name of a declared database, or a server's address
+    pub(crate) target: String,
+    /// The role that agents' sessions run as [default: the declared one, else killick_agent]
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// The role only reads [default name: killick_reader]
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// A schema that the role works in; may be given several times [default: all]
+    #[arg(long = "schema", value_name = "SCHEMA")]
+    pub(crate) schemas: Vec<String>,
+    /// Prints what was found alone, and fails when a layer is missing
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 fn parse_effect(raw: &str) -> Result<ScopedEffect, String> {

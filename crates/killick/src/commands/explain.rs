@@ -5,7 +5,9 @@ use std::io::{BufRead as _, Read as _, Write as _};
 use killick_model::explain::{Explanation, Verdict};
 use serde_json::{Value, json};
 
-use super::{Ended, Session};
+use killick_admin::protocol::{Command, Reply};
+
+use super::{Ended, Session, unexpected};
 use crate::adapters::{Assumed, Offline};
 use crate::cli::ExplainArgs;
 use crate::failure::{Exit, Failure};
@@ -22,7 +24,17 @@ pub(super) fn explain(session: &Session, args: ExplainArgs) -> Ended {
         environment: args.environment.clone(),
         objects_in: args.assume_environment.clone(),
     };
-    let offline = Offline::open(&session.home, assumed)?;
+    let mut offline = Offline::open(&session.home, assumed)?;
+    if let Some(name) = args.database.clone() {
+        let command = Command::DatabaseCatalogue { name: name.clone() };
+        let Reply::DatabaseCatalogue { environment, answers } = session.ask(command)? else {
+            return Err(unexpected());
+        };
+        offline.look_at(&answers, name, Some(environment))?;
+    } else if let Some(url) = &args.database_url {
+        let (name, answers) = session.block_on(crate::visit::catalogue(url))?;
+        offline.look_at(&answers, name, None)?;
+    }
     if args.jsonl { stream(&offline) } else { single(session, &offline, args) }
 }
 

@@ -66,15 +66,16 @@ fn show_opened(session: &Session, opened: &SessionOpened, shell: Shell) {
             .collect(),
     };
     let mut variables = environment::variables(&access);
-    for (at, (name, address)) in opened.databases.iter().enumerate() {
+    // `DATABASE_URL` never leads to another environment than the session's.
+    if let Some((_, address)) = opened.databases.first() {
+        variables.push(("DATABASE_URL".to_owned(), address.expose().clone()));
+    }
+    let several = opened.databases.len() > 1;
+    let own = opened.databases.iter().filter(|_| several);
+    for (name, address) in own.chain(&opened.databases_elsewhere) {
         let named =
             format!("{}_DATABASE_URL", name.as_str().to_ascii_uppercase().replace(['-', '.'], "_"));
-        if at == 0 {
-            variables.push(("DATABASE_URL".to_owned(), address.expose().clone()));
-        }
-        if opened.databases.len() > 1 {
-            variables.push((named, address.expose().clone()));
-        }
+        variables.push((named, address.expose().clone()));
     }
     if session.screen.json {
         let environment: serde_json::Map<String, serde_json::Value> =

@@ -11,6 +11,10 @@ use super::{Screen, Tone};
 
 /// Objects that one line names.
 const NAMED_MAX: usize = 3;
+/// The name of the fact that holds some of the rows, masked.
+const SAMPLE: &str = "sample";
+/// Rows of a sample that are shown.
+const SAMPLE_ROWS_MAX: usize = 10;
 /// Dependants and backups that are listed by name.
 const LISTED_MAX: usize = 12;
 
@@ -202,6 +206,12 @@ fn show_object(
         let text = "the provider did not confirm what this is";
         page.field("resolved", &page.tone(Tone::Bad, text));
     }
+    if let Some(rows) = facts.rows {
+        let how = if rows.measured { "counted by the server" } else { "estimated, at most" };
+        let of = rows.of.map_or_else(String::new, |all| format!(" of about {all}"));
+        let text = format!("{}{of} ({how})", rows.count);
+        page.field("rows", &page.tone(Tone::Bad, &text));
+    }
     page.field(
         "size",
         &facts.size_mb.map_or_else(|| "(not known)".into(), |mb| format!("{mb} MB")),
@@ -222,8 +232,12 @@ fn show_object(
     if facts.created_by_session {
         page.field("made by", "this very session, by the gateway's own record");
     }
+    // Rows of the sample are whole lines; their values are masked where they were taken.
+    for row in facts.extra.get(SAMPLE).into_iter().flatten().take(SAMPLE_ROWS_MAX) {
+        page.field("sample", &plain(row, TEXT_CHARS_MAX));
+    }
     for (name, values) in &facts.extra {
-        if name != "created" {
+        if name != "created" && name != SAMPLE {
             page.field(&plain(name, 16), &listed(values, ""));
         }
     }

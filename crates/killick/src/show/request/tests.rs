@@ -146,3 +146,24 @@ fn what_nobody_knows_is_said_to_be_unknown() {
     at(&lines, "the provider did not confirm what this is");
     at(&lines, "done first          nothing");
 }
+
+#[test]
+fn rows_their_cascades_and_a_sample_are_shown_and_a_row_writes_no_line_of_its_own() {
+    let mut request = request(1);
+    let facts = &mut request.facts[0];
+    facts.rows = Some(killick_model::RowsFact {
+        count: 71_128,
+        measured: true,
+        of: Some(80_000),
+        held_at_commit: false,
+    });
+    facts.extra.insert("cascades".into(), vec!["public.orders (rows go too)".into()]);
+    let row = format!("id=1 body=… {LURE}");
+    facts.extra.insert("sample".into(), vec![row; 40]);
+    let lines = lines(&Screen::plain(), &request, NOW);
+    at(&lines, "rows                71128 of about 80000 (counted by the server)");
+    at(&lines, "cascades            1: public.orders (rows go too)");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("sample              id=1")).count(), 10);
+    assert!(!lines.iter().any(|line| line.starts_with("environment         staging")));
+    assert!(!lines.iter().any(|line| line.chars().any(char::is_control)));
+}
