@@ -165,11 +165,9 @@ impl Gate {
         if let Some(due) = asked.due {
             return self.rule_due(asked, call, due).await;
         }
-        let session = live.principal.session.clone();
-        let digest = call.digest();
         if !call.action().effect().is_only_read() {
             let parked = self
-                .on_store(move |store| store.pending_find(&session, &digest))
+                .parked(&live.principal.session, call.digest())
                 .await
                 .map_err(|error| store_refusal(&error))?;
             if let Some(pending) = parked {
@@ -426,15 +424,11 @@ impl Gate {
         action: &Action,
         besides: Besides,
     ) -> Result<Ruling, Refusal> {
-        let agent = asked.live.principal.agent.clone();
-        let now = self.now();
         let break_glass = !action.effect().is_only_read()
             && self
-                .on_store(move |store| store.break_glasses(now))
+                .has_broken_glass(&asked.live.principal.agent)
                 .await
-                .map_err(|error| store_refusal(&error))?
-                .iter()
-                .any(|glass| glass.agent == agent);
+                .map_err(|error| store_refusal(&error))?;
         let damage = self.damage(asked, action).await?;
         let standing = Standing {
             damage_rows: damage.rows,
@@ -467,10 +461,9 @@ impl Gate {
             return Ok(asked.damage);
         }
         let principal = &asked.live.principal;
-        let (owner, environment) = (principal.owner.clone(), principal.environment.clone());
         let since = UnixMillis(self.now().0.saturating_sub(DAMAGE_MILLIS));
         let before = self
-            .on_store(move |store| store.damage_since(&owner, &environment, since))
+            .destroyed_since(&principal.owner, &principal.environment, since)
             .await
             .map_err(|error| store_refusal(&error))?;
         Ok(Damage {

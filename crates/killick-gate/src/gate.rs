@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use killick_model::admin::Upstream;
 use killick_model::record::{Draft, Kind};
-use killick_model::request::RequestState;
 use killick_model::time::Clock;
 use killick_model::{
     Action, CallDigest, CallId, Code, CredentialName, Effect, EffectWord, ObjectFacts, ObjectRef,
@@ -19,6 +18,7 @@ use crate::decide::Due;
 use crate::facts::{CreatedCache, FactsCache, Resolve, with_declaration};
 use crate::freeze::{Lifeline, Standings};
 use crate::ids;
+use crate::mirror::Mirror;
 use crate::ports::{
     BoxFuture, Damage, Durability, Receipt, Record, RecordError, Store, StoreError,
 };
@@ -64,6 +64,7 @@ pub struct Gate {
     pub(crate) config: GateConfig,
     pub(crate) facts: FactsCache,
     pub(crate) created: CreatedCache,
+    pub(crate) mirror: Mirror,
     pub(crate) answers: watch::Sender<u64>,
     standings: Standings,
     sessions: Sessions,
@@ -162,6 +163,7 @@ impl Gate {
             config: parts.config,
             facts: FactsCache::default(),
             created: CreatedCache::default(),
+            mirror: Mirror::default(),
             answers: watch::Sender::new(0),
             standings: Standings::default(),
             sessions: Sessions::default(),
@@ -244,11 +246,9 @@ impl Gate {
     }
 
     async fn is_approved(&self, live: &LiveSession, digest: CallDigest) -> bool {
-        let session = live.principal.session.clone();
         // A store that cannot answer fails the decision later; until then nothing remembered counts.
-        self.on_store(move |store| store.request_find(&session, &digest, RequestState::Approved))
-            .await
-            .map_or(true, |found| found.is_some())
+        let found = self.approved(&live.principal.session, digest).await;
+        found.map_or(true, |found| found.is_some())
     }
 
     async fn look_up(

@@ -19,6 +19,7 @@ pub mod adapter;
 mod decide;
 mod ending;
 mod gate;
+mod mirror;
 mod obligations;
 mod open;
 mod requests;

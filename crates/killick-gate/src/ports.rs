@@ -130,9 +130,25 @@ pub struct Damage {
     pub objects: u64,
 }
 
+/// What waits in the store for calls of one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Awaiting {
+    /// Parked calls that wait.
+    pub parked: usize,
+    /// Requests that are approved and not spent.
+    pub approved: usize,
+}
+
 /// State that several gateways will share one day. Changes of state are compare-and-set.
 /// Calls block for the time of a disk write: async callers go through a blocking thread.
 pub trait Store: Send + Sync {
+    /// Returns a number that has grown when a write returns, whoever made it: what was read after the number was
+    /// holds as long as the number does. `None` where others may write unseen; then nothing read is remembered.
+    /// Never blocks.
+    fn generation(&self) -> Option<u64> {
+        None
+    }
+
     /// Adds an agent.
     fn agent_add(&self, agent: &Agent) -> Result<(), StoreError>;
     /// Lists agents.
@@ -203,6 +219,8 @@ pub trait Store: Send + Sync {
         session: &SessionId,
         digest: &CallDigest,
     ) -> Result<Option<Pending>, StoreError>;
+    /// Counts what waits for calls of a session: where it is nothing, no digest needs to be looked for.
+    fn awaiting(&self, session: &SessionId) -> Result<Awaiting, StoreError>;
     /// Reads the sealed canonical form of a parked call.
     fn pending_canonical(&self, id: &PendingId) -> Result<Zeroizing<Vec<u8>>, StoreError>;
     /// Moves a parked call from one state to another; returns whether it was in the first.

@@ -60,9 +60,8 @@ impl Gate {
         digest: CallDigest,
         facts: &[ObjectFacts],
     ) -> Result<Option<Yes>, Refusal> {
-        let session = live.principal.session.clone();
         let found = self
-            .on_store(move |store| store.request_find(&session, &digest, RequestState::Approved))
+            .approved(&live.principal.session, digest)
             .await
             .map_err(|error| store_refusal(&error))?;
         if let Some(request) = found {
@@ -90,15 +89,15 @@ impl Gate {
         action: &Action,
         facts: &[ObjectFacts],
     ) -> Result<Option<Grant>, Refusal> {
-        let grants =
-            self.on_store(|store| store.grants()).await.map_err(|error| store_refusal(&error))?;
+        let grants = self.grants().await.map_err(|error| store_refusal(&error))?;
         let now = self.now();
-        Ok(grants.into_iter().find(|grant| {
+        let found = grants.iter().find(|grant| {
             grant.session == live.principal.session
                 && grant.left > 0
                 && grant.expires > now
                 && grant_covers(grant, action, facts, live)
-        }))
+        });
+        Ok(found.cloned())
     }
 
     /// Uses a human's grant to read an object where the session does not belong, once, and returns which. Only a grant

@@ -190,6 +190,7 @@ pub(crate) struct Judge<'a> {
     wrapping: Wrapping,
     plain: bool,
     locks: bool,
+    pub(crate) literals_matter: bool,
     change: Option<Change>,
     /// Functions, views and rules that are being followed: `f` or `v` and their number.
     following: Vec<(char, u32)>,
@@ -206,6 +207,7 @@ impl<'a> Judge<'a> {
             wrapping: Wrapping::Fits,
             plain: true,
             locks: false,
+            literals_matter: false,
             change: None,
             following: Vec::new(),
             followed: HashSet::new(),
@@ -239,6 +241,7 @@ impl<'a> Judge<'a> {
             kind: self.kind,
             wrapping: self.wrapping,
             values_matter: false,
+            literals_matter: self.literals_matter,
             plainly_read,
             locks: self.locks,
             change: self.change,

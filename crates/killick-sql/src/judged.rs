@@ -16,6 +16,8 @@ pub struct Judged {
     pub wrapping: Wrapping,
     /// Whether a bind value could make it worse than judged; then it is judged again with the values.
     pub values_matter: bool,
+    /// Whether an integer in the text was looked at: another one could be judged otherwise.
+    pub literals_matter: bool,
     /// Whether nothing but relations without rules, triggers or row security and built-in functions that
     /// cannot write stands in it, so that the server need not be told to refuse writes once more.
     pub plainly_read: bool,

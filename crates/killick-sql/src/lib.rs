@@ -4,6 +4,7 @@
 //! is what the server says exists, [`judge`] puts both together, and [`judged`] is what comes out.
 
 pub mod catalogue;
+pub mod class;
 pub mod judge;
 pub mod judged;
 pub mod mask;

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use killick_gate::ports::StoreError;
@@ -100,6 +101,8 @@ pub(crate) struct Database {
     writer: Mutex<Writer>,
     /// INVARIANT: written only while `writer` is held, so that memory follows the file in its order.
     memory: RwLock<Memory>,
+    /// Grows with every write, before the write returns.
+    generation: AtomicU64,
     pub(crate) mark_key: MarkKey,
 }
 
@@ -128,7 +131,13 @@ impl Database {
         let memory = Memory::load(&transaction, &key, &mark_key)?;
         transaction.commit()?;
         let writer = Mutex::new(Writer { connection, key, provider });
-        Ok(Self { writer, memory: RwLock::new(memory), mark_key })
+        let generation = AtomicU64::new(0);
+        Ok(Self { writer, memory: RwLock::new(memory), generation, mark_key })
+    }
+
+    /// Returns how often was written. Another process that writes the file is not seen, as it is not by `memory`.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Runs `act` over one consistent view; what it writes is dropped.
@@ -161,7 +170,10 @@ impl Database {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let mut done = act(&transaction, key)?;
-        transaction.commit().map_err(failed)?;
+        let committed = transaction.commit();
+        // A commit that failed may have happened all the same.
+        self.generation.fetch_add(1, Ordering::Release);
+        committed.map_err(failed)?;
         follow(&mut self.memory.write(), &mut done);
         Ok(done)
     }

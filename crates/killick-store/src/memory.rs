@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use killick_gate::ports::{Damage, Store, StoreError, TokenHash};
+use killick_gate::ports::{Awaiting, Damage, Store, StoreError, TokenHash};
 use killick_model::admin::{Agent, Session, Standing, Upstream};
 use killick_model::database::Database;
 use killick_model::request::{
@@ -344,6 +344,17 @@ impl Store for MemoryStore {
                 && one.digest == *digest
         });
         Ok(found.map(|(one, _)| one.clone()))
+    }
+
+    fn awaiting(&self, session: &SessionId) -> Result<Awaiting, StoreError> {
+        let tables = self.0.lock();
+        let parked = tables.pendings.iter().filter(|(one, _)| {
+            one.state == PendingState::Waiting && one.principal.session == *session
+        });
+        let approved = tables.requests.iter().filter(|(one, _)| {
+            one.state == RequestState::Approved && one.principal.session == *session
+        });
+        Ok(Awaiting { parked: parked.count(), approved: approved.count() })
     }
 
     fn pending_canonical(&self, id: &PendingId) -> Result<Zeroizing<Vec<u8>>, StoreError> {

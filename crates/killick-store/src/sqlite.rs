@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use killick_gate::ports::{Damage, Store, StoreError, TokenHash};
+use killick_gate::ports::{Awaiting, Damage, Store, StoreError, TokenHash};
 use killick_model::admin::{Agent, Session, Standing, Upstream};
 use killick_model::database::Database;
 use killick_model::request::{
@@ -52,6 +52,10 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn generation(&self) -> Option<u64> {
+        Some(self.database.generation())
+    }
+
     fn agent_add(&self, agent: &Agent) -> Result<(), StoreError> {
         self.database.write(|tx, _| agents::add(tx, agent))
     }
@@ -167,6 +171,10 @@ impl Store for SqliteStore {
         digest: &CallDigest,
     ) -> Result<Option<Pending>, StoreError> {
         self.database.read(|tx, _| parked::find_waiting(tx, session, digest))
+    }
+
+    fn awaiting(&self, session: &SessionId) -> Result<Awaiting, StoreError> {
+        self.database.read(|tx, _| parked::awaiting(tx, session))
     }
 
     fn pending_canonical(&self, id: &PendingId) -> Result<Zeroizing<Vec<u8>>, StoreError> {

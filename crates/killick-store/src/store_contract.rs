@@ -10,7 +10,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use killick_gate::ports::{Store, StoreError};
+use killick_gate::ports::{Awaiting, Store, StoreError};
 use killick_model::admin::Standing;
 use killick_model::request::{AccessRequest, Pending, PendingState, RequestState};
 use killick_model::{AgentName, EffectWord, SessionId, UnixMillis};
@@ -52,6 +52,8 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
         settings_are_kept,
         databases::databases_are_replaced_and_removed,
         databases::damage_is_summed_by_owner_and_environment_since_a_moment,
+        what_waits_for_a_session_is_counted,
+        a_generation_has_grown_when_a_write_returns,
         what_is_not_there_is_missing,
     ] {
         test(make().as_ref());
@@ -298,6 +300,47 @@ fn a_parked_call_waits_once_and_is_sent_once(store: &dyn Store) {
     store.pending_add(&again, b"x").unwrap();
     assert_eq!(store.pendings(1).unwrap(), [again]);
     assert_eq!(store.pendings(9).unwrap().len(), 2);
+}
+
+fn what_waits_for_a_session_is_counted(store: &dyn Store) {
+    let of = |session: &str| store.awaiting(&SessionId::parse(session).unwrap()).unwrap();
+    let parked = pending("p-1", "s-1", "deploy", b"delete v1");
+    store.pending_add(&parked, b"x").unwrap();
+    let asked = request("r-1", "s-1", "deploy", b"delete v2");
+    store.request_open(&asked, b"x").unwrap();
+    assert_eq!(of("s-1"), Awaiting { parked: 1, approved: 0 });
+    let (open, approved, spent) = (RequestState::Open, RequestState::Approved, RequestState::Spent);
+    store.request_move(&asked.id, open, approved, Some(&answer()), None, false).unwrap();
+    assert_eq!(of("s-1"), Awaiting { parked: 1, approved: 1 });
+    assert_eq!(of("s-2"), Awaiting::default(), "another session");
+    store.request_move(&asked.id, approved, spent, None, None, false).unwrap();
+    store.pending_move(&parked.id, PendingState::Waiting, PendingState::Cancelled).unwrap();
+    assert_eq!(of("s-1"), Awaiting::default());
+}
+
+fn a_generation_has_grown_when_a_write_returns(store: &dyn Store) {
+    let Some(mut before) = store.generation() else { return };
+    let mut grown = |what: &str| {
+        let after = store.generation().unwrap();
+        assert!(after > before, "{what}");
+        before = after;
+    };
+    store.pending_add(&pending("p-1", "s-1", "deploy", b"delete v1"), b"x").unwrap();
+    grown("a parked call");
+    let asked = request("r-1", "s-1", "deploy", b"delete v2");
+    store.request_open(&asked, b"x").unwrap();
+    grown("a request");
+    let (open, approved) = (RequestState::Open, RequestState::Approved);
+    store.request_move(&asked.id, open, approved, Some(&answer()), None, false).unwrap();
+    grown("an answer");
+    store.agent_add(&agent("deploy")).unwrap();
+    grown("an agent");
+    store.break_glass_open(&glass("deploy")).unwrap();
+    grown("a break-glass");
+    let still = store.generation();
+    store.grants().unwrap();
+    store.pendings(9).unwrap();
+    assert_eq!(store.generation(), still, "a read is no write");
 }
 
 fn parked_calls_are_budgeted(store: &dyn Store) {

@@ -85,6 +85,9 @@ impl Judge<'_> {
     fn call(&mut self, call: &nodes::FuncCall) {
         let parts = names(call.funcname());
         let constants: Vec<Option<String>> = call.args().iter().map(text_constant).collect();
+        // What the function does with them is not looked into here: a number among them may matter.
+        let mut texts = constants.iter().flatten();
+        self.literals_matter |= texts.any(|text| text.parse::<i64>().is_ok());
         let counted = if call.func_variadic || call.agg_within_group {
             None
         } else {

@@ -1,5 +1,7 @@
 //! What holds a change to a few rows: a unique key compared for equality, or a limit.
 
+use std::cell::Cell;
+
 use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, SubLinkType};
 use pg_raw_parse::{ConstValue, Node, nodes};
 
@@ -23,17 +25,24 @@ pub(crate) enum Hold {
     Open,
 }
 
-/// Returns how a predicate holds the rows of a relation. `alone` says whether no other relation stands beside it,
-/// so that a bare column is its own.
-pub(crate) fn hold(predicate: Node<'_>, relation: &Relation, alias: &str, alone: bool) -> Hold {
-    let of = Of { relation, alias, alone };
-    of.hold(predicate, 0)
+/// Returns how a predicate holds the rows of a relation, and whether a number of rows in it was looked at. `alone`
+/// says whether no other relation stands beside it, so that a bare column is its own.
+pub(crate) fn hold(
+    predicate: Node<'_>,
+    relation: &Relation,
+    alias: &str,
+    alone: bool,
+) -> (Hold, bool) {
+    let of = Of { relation, alias, alone, limited: Cell::new(false) };
+    (of.hold(predicate, 0), of.limited.get())
 }
 
 struct Of<'a> {
     relation: &'a Relation,
     alias: &'a str,
     alone: bool,
+    /// Whether the number of a LIMIT was looked at.
+    limited: Cell<bool>,
 }
 
 impl Of<'_> {
@@ -75,6 +84,7 @@ impl Of<'_> {
     /// `column IN (SELECT … LIMIT n)` on a unique column.
     fn limited(&self, link: &nodes::SubLink) -> Hold {
         let Node::SelectStmt(select) = link.subselect() else { return Hold::Open };
+        self.limited.set(true);
         let few = match select.limit_count() {
             Node::A_Const(it) => match it.val() {
                 Some(ConstValue::Integer(rows)) => (0..=LIMIT_ROWS_MAX).contains(&i64::from(rows)),

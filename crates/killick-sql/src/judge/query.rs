@@ -444,13 +444,15 @@ impl Judge<'_> {
         });
     }
 
-    fn hold_of(&self, rv: &nodes::RangeVar, predicate: Node<'_>, alone: bool) -> Hold {
-        let Some(relation) = self.relation_of(rv) else { return Hold::Open };
+    fn hold_of(&mut self, rv: &nodes::RangeVar, predicate: Node<'_>, alone: bool) -> Hold {
+        let Some(relation) = self.relation_of(rv).cloned() else { return Hold::Open };
         // What a view holds is not what the table below it holds.
         if relation.kind == RelationKind::View {
             return Hold::Open;
         }
-        hold(predicate, relation, alias_of(rv), alone)
+        let (held, limited) = hold(predicate, &relation, alias_of(rv), alone);
+        self.literals_matter |= limited;
+        held
     }
 
     fn credential_columns(&mut self, rv: &nodes::RangeVar, columns: &[String]) {

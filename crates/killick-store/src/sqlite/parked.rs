@@ -1,6 +1,6 @@
 //! Parked calls in `SQLite`.
 
-use killick_gate::ports::StoreError;
+use killick_gate::ports::{Awaiting, StoreError};
 use killick_model::request::{Pending, PendingState};
 use killick_model::{CallDigest, PendingId, SessionId};
 use rusqlite::{OptionalExtension as _, Row, Transaction};
@@ -83,6 +83,15 @@ pub(super) fn find_waiting(
         .map_err(failed)?
         .map(into_pending)
         .transpose()
+}
+
+pub(super) fn awaiting(tx: &Transaction<'_>, session: &SessionId) -> Result<Awaiting, StoreError> {
+    let parked = "SELECT count(*) FROM pendings WHERE session = ?1 AND state = 'waiting'";
+    let approved = "SELECT count(*) FROM requests WHERE session = ?1 AND state = 'approved'";
+    Ok(Awaiting {
+        parked: count(tx, parked, [session.as_str()])?,
+        approved: count(tx, approved, [session.as_str()])?,
+    })
 }
 
 pub(super) fn canonical(
