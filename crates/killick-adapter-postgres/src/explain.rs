@@ -150,7 +150,7 @@ impl Statements {
         let parts = if touches.is_empty() {
             vec![crate::session::call::login_part(&self.upstream, None)]
         } else {
-            parts(&self.upstream, &touches)
+            parts(&self.upstream, &touches, &|_| killick_model::Recovery::default())
         };
         Action::new(parts, String::new())
             .map_err(|error| Refusal::new(Code::TooMany, error.to_string()))

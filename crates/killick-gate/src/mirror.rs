@@ -119,7 +119,7 @@ impl Gate {
             all.iter().any(|glass| glass.agent == *agent && glass.expires > now)
         };
         let known = self.mirror.recall(generation, |held| held.glasses.clone());
-        if let Some((asked, known)) = known.filter(|(asked, _)| *asked <= now) {
+        if let Some((_, known)) = known.filter(|(asked, _)| *asked <= now) {
             return Ok(lasts(&known));
         }
         let found: Arc<[BreakGlass]> =

@@ -83,3 +83,46 @@ pub trait Points: Send + Sync {
     /// Removes a point. The proof was checked, and the record written, by the caller.
     fn remove<'a>(&'a self, id: &'a PointId) -> BoxFuture<'a, Result<(), PointError>>;
 }
+
+/// No place for recovery points: where nothing is ever destroyed.
+#[derive(Clone, Copy, Debug)]
+pub struct Nowhere;
+
+impl Nowhere {
+    fn says_no<T: Send + 'static>() -> BoxFuture<'static, Result<T, PointError>> {
+        Box::pin(async { Err(PointError::Failed("no place for them is set up".into())) })
+    }
+}
+
+impl Points for Nowhere {
+    fn place(&self) -> String {
+        "nowhere".into()
+    }
+
+    fn begin(&self, _: PointHead) -> BoxFuture<'_, Result<Box<dyn PointWriter>, PointError>> {
+        Self::says_no()
+    }
+
+    fn find<'a>(&'a self, _: &'a PointId) -> BoxFuture<'a, Result<PointInfo, PointError>> {
+        Self::says_no()
+    }
+
+    fn read<'a>(
+        &'a self,
+        _: &'a PointId,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn PointReader>, PointError>> {
+        Self::says_no()
+    }
+
+    fn list<'a>(
+        &'a self,
+        _: Option<&'a UpstreamName>,
+    ) -> BoxFuture<'a, Result<Vec<PointInfo>, PointError>> {
+        Self::says_no()
+    }
+
+    fn remove<'a>(&'a self, _: &'a PointId) -> BoxFuture<'a, Result<(), PointError>> {
+        Self::says_no()
+    }
+}

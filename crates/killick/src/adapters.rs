@@ -13,6 +13,7 @@ use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address, prepare}
 use killick_admin::ports::PackInfo;
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
+use killick_gate::programs::Programs;
 use killick_gate::ports::{Store as _, Streams, Vault};
 use killick_gate::{Gate, Pdp};
 use killick_model::admin::{Injection, Upstream};
@@ -212,6 +213,7 @@ pub(crate) fn build_databases(
     streams: &Arc<dyn Streams>,
     vault: &Arc<dyn Vault>,
     points: Arc<dyn Points>,
+    programs: Arc<dyn Programs>,
     databases: Vec<Database>,
     host: String,
 ) -> Arc<Databases> {
@@ -220,6 +222,7 @@ pub(crate) fn build_databases(
         streams: Arc::clone(streams),
         vault: Arc::clone(vault),
         points,
+        programs,
         databases,
         host,
     })

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use killick_model::{
     AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId,
+    UpstreamName,
 };
 
 mod access;

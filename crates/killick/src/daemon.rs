@@ -144,6 +144,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         &streams,
         &vault,
         recovery.points(),
+        Arc::new(killick_net::SystemPrograms),
         store.databases()?,
         database_door.address().ip().to_string(),
     );

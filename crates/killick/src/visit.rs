@@ -85,6 +85,8 @@ pub(crate) async fn catalogue(url: &str) -> anyhow::Result<(UpstreamName, Vec<St
         &gate,
         &streams,
         &vault,
+        Arc::new(killick_gate::points::Nowhere),
+        Arc::new(killick_net::SystemPrograms),
         vec![database.clone()],
         "localhost".into(),
     );

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
+use killick_gate::programs::Programs;
 use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
 use killick_gate::{Due, Gate, LiveSession};
 use killick_model::database::Database;
@@ -33,6 +34,8 @@ pub struct PostgresParts {
     pub vault: Arc<dyn Vault>,
     /// Where recovery points are kept.
     pub points: Arc<dyn Points>,
+    /// Programs of the machine: those that write down definitions.
+    pub programs: Arc<dyn Programs>,
     /// Declared databases.
     pub databases: Vec<Database>,
     /// The name that the certificate towards agents is for.
@@ -45,6 +48,7 @@ pub struct PostgresAdapter {
     pub(crate) streams: Arc<dyn Streams>,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) points: Arc<dyn Points>,
+    pub(crate) programs: Arc<dyn Programs>,
     pub(crate) host: String,
     pub(crate) catalogues: Catalogues,
     own: OwnConnections,
@@ -61,6 +65,7 @@ impl PostgresAdapter {
             streams: parts.streams,
             vault: parts.vault,
             points: parts.points,
+            programs: parts.programs,
             host: parts.host,
             catalogues: Catalogues::default(),
             own: OwnConnections::default(),

@@ -36,7 +36,7 @@ impl Judge<'_> {
             },
             // What is compared without an operator being written.
             Node::CaseExpr(it) if !matches!(it.arg(), Node::None) => self.equality(),
-            Node::JoinExpr(it) if it.isNatural || !it.using_clause().is_empty() => self.equality(),
+            Node::JoinExpr(it) if it.is_natural || !it.using_clause().is_empty() => self.equality(),
             Node::SortBy(it) if !it.use_op().is_empty() => self.operator(&names(it.use_op())),
             Node::TypeName(it) => {
                 let parts: Vec<String> =

@@ -199,7 +199,7 @@ pub(crate) fn path_set(node: Node<'_>, role: &str) -> Option<PathSet> {
 /// Returns the path of a `SELECT set_config('search_path', …, …)`, as dumps begin.
 fn path_configured(select: &nodes::SelectStmt) -> Option<String> {
     let mut targets = select.target_list().iter();
-    let (Some(Node::ResTarget(target)), None) = (targets.next(), targets.next()) else {
+    let (Some(target), None) = (targets.next(), targets.next()) else {
         return None;
     };
     let Node::FuncCall(call) = target.val() else { return None };
