@@ -25,6 +25,7 @@ pub(crate) mod facts;
 pub(crate) mod hint;
 pub(crate) mod images;
 pub(crate) mod keep;
+pub(crate) mod keep_definitions;
 pub(crate) mod keep_whole;
 pub(crate) mod own;
 pub(crate) mod refusal;

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use killick_gate::ErrandKind;
-use killick_gate::points::PointError;
+use killick_gate::points::{PointError, Points};
+use killick_gate::programs::Programs;
 use killick_model::point::{PointInfo, PointKind, UndoAsk, UndoReport};
 use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Effect, Facet, Refusal};
@@ -17,6 +18,7 @@ use crate::session::own::{Own, Purpose};
 use crate::session::server::{CopyError, ServerError};
 
 mod apply;
+mod definitions;
 mod plan;
 
 /// Why an undo was not done. Nothing of it lasts.
@@ -85,7 +87,8 @@ impl PostgresAdapter {
             why: &why,
         };
         let mut own = Own::open(self, &database, purpose).await?;
-        let done = run(&mut own, points.as_ref(), &images, ask).await;
+        let with = With { points: points.as_ref(), programs: &self.programs };
+        let done = run(&mut own, &with, &images, ask).await;
         own.close(done.is_err());
         let report = done?;
         let mut entry = Draft::new(Kind::Errand);
@@ -118,14 +121,20 @@ fn images_of(info: &PointInfo) -> Result<Images, Refusal> {
     Ok(images)
 }
 
+/// What an undo works with.
+struct With<'a> {
+    points: &'a dyn Points,
+    programs: &'a Arc<dyn Programs>,
+}
+
 async fn run(
     own: &mut Own,
-    points: &dyn killick_gate::points::Points,
+    with: &With<'_>,
     images: &Images,
     ask: &UndoAsk,
 ) -> Result<UndoReport, UndoError> {
     own.ask("BEGIN READ WRITE").await?;
-    let ran = in_transaction(own, points, images, ask).await;
+    let ran = in_transaction(own, with, images, ask).await;
     match &ran {
         Ok(report) if report.done => {
             own.ask("COMMIT").await?;
@@ -140,14 +149,19 @@ async fn run(
 
 async fn in_transaction(
     own: &mut Own,
-    points: &dyn killick_gate::points::Points,
+    with: &With<'_>,
     images: &Images,
     ask: &UndoAsk,
 ) -> Result<UndoReport, UndoError> {
-    let tables = plan::order(own, &images.tables).await?;
     let mut report = UndoReport { not_covered: images.not_covered.clone(), ..Default::default() };
+    let gone = definitions::gone(own, with.points, with.programs, &ask.point, images).await?;
+    if let Some(gone) = &gone {
+        report.definitions.clone_from(&gone.labels);
+        definitions::make(own, gone).await?;
+    }
+    let tables = plan::order(own, &images.tables).await?;
     for (at, table) in tables.iter().enumerate() {
-        plan::bring(own, points, &ask.point, at, table).await?;
+        plan::bring(own, with.points, &ask.point, at, table).await?;
         report.tables.push(plan::plan(own, at, table, ask).await?);
     }
     let triggers = apply::triggers(own, &tables).await?;
@@ -162,6 +176,9 @@ async fn in_transaction(
     apply::hold(own, held).await?;
     apply::apply(own, &tables).await?;
     apply::release(own, held).await?;
+    if let Some(gone) = &gone {
+        definitions::finish(own, gone, images).await?;
+    }
     report.done = true;
     Ok(report)
 }

@@ -106,6 +106,9 @@ pub struct UndoAsk {
 pub struct UndoReport {
     /// Whether it was done; otherwise this is the plan.
     pub done: bool,
+    /// Definitions that are made again, as the server's own programs name them.
+    #[serde(default)]
+    pub definitions: Vec<String>,
     /// Table by table.
     pub tables: Vec<UndoneTable>,
     /// Triggers that do not fire for it, by name.

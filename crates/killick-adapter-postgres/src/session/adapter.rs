@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
-use killick_gate::programs::Programs;
 use killick_gate::ports::{BoxFuture, Stream, Streams, Vault};
+use killick_gate::programs::Programs;
 use killick_gate::{Due, Gate, LiveSession};
 use killick_model::database::Database;
 use killick_model::{Code, Outcome, Refusal, UpstreamName};

@@ -207,7 +207,8 @@ impl Session {
                 let manifest = serde_json::to_value(&keeping.images)
                     .map_err(|error| failed(error.to_string()))?;
                 keeping.writer.finish(manifest).await.map_err(|it| failed(it.to_string()))?;
-                let not_covered = &keeping.images.not_covered;
+                let mut not_covered = keeping.images.not_covered.clone();
+                not_covered.extend(self.work.not_kept.clone());
                 Ok(
                     serde_json::json!({ "available": true, "point": id, "not_covered": not_covered }),
                 )
@@ -228,8 +229,10 @@ impl Session {
         }
     }
 
-    fn why_no_undo(&self) -> &'static str {
-        if self.work.damage == Damage::default() {
+    fn why_no_undo(&self) -> &str {
+        if let Some(why) = &self.work.not_kept {
+            why
+        } else if self.work.damage == Damage::default() {
             "nothing that was there before was removed or overwritten at large"
         } else {
             "what was destroyed is of a kind that cannot be kept whole"

@@ -21,6 +21,25 @@ pub(crate) struct Images {
     pub(crate) tables: Vec<TableImages>,
     /// What an undo does not bring back, in sentences.
     pub(crate) not_covered: Vec<String>,
+    /// The stream with all definitions as they were before, when some were dropped.
+    #[serde(default)]
+    pub(crate) definitions: Option<String>,
+    /// Sequences that were dropped, where they stood.
+    #[serde(default)]
+    pub(crate) sequences: Vec<KeptSequence>,
+}
+
+/// Where a sequence stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptSequence {
+    /// Its schema.
+    pub(crate) schema: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// `last_value`.
+    pub(crate) last: i64,
+    /// `is_called`.
+    pub(crate) called: bool,
 }
 
 /// The rows of one table.

@@ -136,6 +136,8 @@ impl Session {
             xid: String::new(),
             tables: Vec::new(),
             not_covered: Vec::new(),
+            definitions: None,
+            sequences: Vec::new(),
         };
         self.work.keeping = Some(Box::new(Keeping { id, writer, images, parts: 0 }));
         Ok(())

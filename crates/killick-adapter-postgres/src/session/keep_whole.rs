@@ -1,27 +1,37 @@
-//! Keeping whole tables before a statement empties them: afterwards nobody could look any more.
+//! Keeping whole tables before a statement empties or drops them: afterwards nobody could look any more.
 
 use std::sync::Arc;
 
+use killick_gate::Departure;
 use killick_model::{Code, EffectWord, Refusal};
 use killick_sql::catalogue::{Relation, RelationKind};
-use killick_sql::judged::Group;
+use killick_sql::judged::{Group, Touch};
 
 use super::engine::{End, Session};
-use super::images::{KeptRows, TableImages, why_not_kept};
-use super::keep::{NotKept, SEARCHED_BYTES_MAX};
+use super::images::{KeptRows, KeptSequence, TableImages, quoted, why_not_kept};
+use super::keep::{Keeping, NotKept, SEARCHED_BYTES_MAX};
+use super::server::Server;
 use super::unit::Unit;
 
 impl Session {
-    /// Keeps the tables that a statement empties, under the lock that the statement itself takes, before it is sent.
-    /// A refusal means that they could not be kept: the statement is not sent.
+    /// Keeps what a statement empties or drops, under the lock that the statement itself takes, before it is sent.
+    /// A refusal means that it could not be kept: the statement is not sent.
     pub(crate) async fn keep_emptied(&mut self, unit: &Unit) -> Result<Result<(), Refusal>, End> {
-        let emptied = self.emptied(unit);
-        if emptied.is_empty() {
+        let doomed = self.doomed(unit);
+        if doomed.tables.is_empty() && !doomed.definitions {
             return Ok(Ok(()));
         }
-        let kept = self.keep_whole(&emptied).await;
-        match kept {
+        if self.work.owed.is_none() && self.made_all_of(&doomed).await {
+            return Ok(Ok(()));
+        }
+        match self.keep_whole(&doomed).await {
             Ok(()) => Ok(Ok(())),
+            // Nobody was promised a way back: the record says that there is none, and why.
+            Err(NotKept::Incomplete(why)) if self.work.owed.is_none() => {
+                self.work.keeping = None;
+                self.work.not_kept = Some(why);
+                Ok(Ok(()))
+            }
             Err(NotKept::Server(error)) if !error.is_refusal() => Err(error.into()),
             Err(not_kept) => {
                 self.work.keeping = None;
@@ -32,55 +42,85 @@ impl Session {
         }
     }
 
-    /// Returns the tables that a statement empties and that the session did not make in this transaction.
-    fn emptied(&self, unit: &Unit) -> Vec<Arc<Relation>> {
-        let catalogue = self.known.catalogue();
-        let mut all: Vec<Arc<Relation>> = Vec::new();
-        for touch in &unit.judged.touches {
-            let destroys = touch.effect.word() == EffectWord::Destroy;
-            if touch.group != Group::Truncate || !destroys {
-                continue;
-            }
-            let found = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid));
-            let Some(relation) = found.filter(|it| {
-                it.kind == RelationKind::Table
-                    && it.persistence != 't'
-                    && !self.work.made.contains(&format!("{}.{}", it.schema, it.name))
-            }) else {
-                continue;
-            };
-            if !all.iter().any(|it| it.oid == relation.oid) {
-                all.push(Arc::clone(relation));
+    /// Returns whether this very session made every table that goes.
+    async fn made_all_of(&mut self, doomed: &Doomed) -> bool {
+        for relation in &doomed.tables {
+            if !self.made_here(relation.oid).await {
+                return false;
             }
         }
-        all
+        !doomed.tables.is_empty()
     }
 
-    async fn keep_whole(&mut self, tables: &[Arc<Relation>]) -> Result<(), NotKept> {
+    /// Returns what a statement empties or drops that was there before the transaction.
+    fn doomed(&self, unit: &Unit) -> Doomed {
+        let catalogue = self.known.catalogue();
+        let mut doomed = Doomed::default();
+        for touch in unit.judged.touches.iter().filter(|it| is_doom(it)) {
+            let schema = touch.object.kind == "schema";
+            let inside = catalogue
+                .relations
+                .values()
+                .filter(|it| schema && it.schema == touch.object.name)
+                .cloned();
+            let itself = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid)).cloned();
+            let there = touch.object.oid.is_some() || !is_made(&self.work.made, &touch.object.name);
+            doomed.definitions |= touch.group == Group::Drop && there;
+            for relation in itself.into_iter().chain(inside) {
+                self.doom(&mut doomed, &relation);
+            }
+        }
+        doomed
+    }
+
+    fn doom(&self, doomed: &mut Doomed, relation: &Arc<Relation>) {
+        let name = format!("{}.{}", relation.schema, relation.name);
+        if relation.persistence == 't' || self.work.made.contains(&name) {
+            return;
+        }
+        let all = match relation.kind {
+            RelationKind::Table => &mut doomed.tables,
+            RelationKind::Sequence => &mut doomed.sequences,
+            RelationKind::Partitioned
+            | RelationKind::View
+            | RelationKind::Materialised
+            | RelationKind::Foreign
+            | RelationKind::Index
+            | RelationKind::Other => return,
+        };
+        if !all.iter().any(|it| it.oid == relation.oid) {
+            all.push(Arc::clone(relation));
+        }
+    }
+
+    async fn keep_whole(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
         self.begin_keeping().await?;
         let on = Arc::clone(&self.departure);
         let catalogue = self.known.catalogue();
-        for relation in tables {
+        if doomed.definitions {
+            self.keep_definitions().await?;
+        }
+        for relation in &doomed.tables {
             if let Some(why) = why_not_kept(&catalogue, relation, None, SEARCHED_BYTES_MAX) {
                 return Err(NotKept::Incomplete(why));
             }
-            // As the agent's own role, which may empty the table: the lock outlives the savepoint below.
+            // As the agent's own role, which may empty or drop the table: the lock outlives the savepoint below.
             let table = TableImages::of(relation).quoted();
-            self.server
-                .own(&on, &format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"))
-                .await?;
+            let lock = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE");
+            self.server.own(&on, &lock).await?;
         }
         self.pin_for_keeping().await?;
-        let kept = self.copy_whole(tables).await;
-        self.unpin_after_keeping(kept).await
+        let kept = self.copy_whole(doomed).await;
+        self.unpin_after_keeping(kept).await?;
+        if doomed.definitions { self.definitions_hold().await } else { Ok(()) }
     }
 
-    async fn copy_whole(&mut self, tables: &[Arc<Relation>]) -> Result<(), NotKept> {
+    async fn copy_whole(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
         let on = Arc::clone(&self.departure);
         let Some(keeping) = self.work.keeping.as_mut() else {
             return Err(NotKept::Incomplete("the recovery point is gone".into()));
         };
-        for relation in tables {
+        for relation in &doomed.tables {
             if keeping.images.tables.iter().any(|table| table.oid == relation.oid) {
                 continue;
             }
@@ -94,11 +134,89 @@ impl Session {
             let rows = self.server.own_copy_out(&on, &sql, keeping.writer.as_mut()).await?;
             images.before = Some(KeptRows { part, rows });
             keeping.images.tables.push(images);
+            let sequences = owned_sequences(relation);
+            for row in self.server.own(&on, &sequences).await? {
+                if let [Some(schema), Some(name)] = row.as_slice() {
+                    keep_sequence(&mut self.server, &on, keeping, schema, name).await?;
+                }
+            }
+            if !doomed.empties(relation) {
+                continue;
+            }
             keeping.images.not_covered.push(format!(
                 "rows that the transaction itself added to {}.{} after it was emptied stay",
                 relation.schema, relation.name
             ));
         }
+        for relation in &doomed.sequences {
+            keep_sequence(&mut self.server, &on, keeping, &relation.schema, &relation.name).await?;
+        }
         Ok(())
     }
+}
+
+/// What a statement empties or drops.
+#[derive(Default)]
+struct Doomed {
+    tables: Vec<Arc<Relation>>,
+    sequences: Vec<Arc<Relation>>,
+    /// Whether definitions go.
+    definitions: bool,
+}
+
+impl Doomed {
+    /// Returns whether a table stays, without its rows.
+    fn empties(&self, _: &Relation) -> bool {
+        !self.definitions
+    }
+}
+
+/// Returns whether a touch empties or drops something whole.
+pub(crate) fn is_doom(touch: &Touch) -> bool {
+    matches!(touch.group, Group::Truncate | Group::Drop)
+        && touch.effect.word() == EffectWord::Destroy
+}
+
+fn is_made(made: &std::collections::HashSet<String>, name: &str) -> bool {
+    made.iter().any(|it| it == name || it.ends_with(&format!(".{name}")))
+}
+
+/// Returns the query for the sequences that belong to a table's columns.
+fn owned_sequences(relation: &Relation) -> String {
+    format!(
+        "SELECT n.nspname::text, s.relname::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE d.classid = 'pg_catalog.pg_class'::regclass \
+         AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {} AND d.deptype IN ('a', 'i') \
+         AND s.relkind = 'S'",
+        relation.oid
+    )
+}
+
+async fn keep_sequence(
+    server: &mut Server,
+    on: &Departure,
+    keeping: &mut Keeping,
+    schema: &str,
+    name: &str,
+) -> Result<(), NotKept> {
+    if keeping.images.sequences.iter().any(|it| it.schema == schema && it.name == name) {
+        return Ok(());
+    }
+    let sql = format!("SELECT last_value, is_called FROM {}.{}", quoted(schema), quoted(name));
+    let rows = server.own(on, &sql).await?;
+    let Some([Some(last), Some(called)]) = rows.first().map(Vec::as_slice) else {
+        return Err(NotKept::Incomplete(format!(
+            "sequence {schema}.{name} does not say where it stands"
+        )));
+    };
+    let last = last
+        .parse()
+        .map_err(|_| NotKept::Incomplete(format!("sequence {schema}.{name} stands nowhere")))?;
+    keeping.images.sequences.push(KeptSequence {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        last,
+        called: called == "t",
+    });
+    Ok(())
 }

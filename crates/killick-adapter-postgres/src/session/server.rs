@@ -358,6 +358,13 @@ impl Server {
         }
     }
 
+    /// Runs a text of statements of the gateway's own. Only on a connection of the gateway's own.
+    pub(crate) async fn own_text(&mut self, on: &Departure, text: &str) -> Result<(), ServerError> {
+        frontend::encode_query(&mut self.output, text);
+        self.send(on).await?;
+        self.until_ready().await?.map_or(Ok(()), Err)
+    }
+
     /// Reads up to `ReadyForQuery`; returns the error on the way, if there was one.
     async fn until_ready(&mut self) -> Result<Option<ServerError>, ServerError> {
         let mut refused = None;

@@ -55,6 +55,10 @@ pub(crate) struct Work {
     pub(crate) rolled_back: bool,
     /// The recovery point that permits of its statements hang on.
     pub(crate) owed: Option<PointId>,
+    /// Why something that it destroyed was not kept.
+    pub(crate) not_kept: Option<String>,
+    /// What changes whenever a definition does, when they were kept.
+    pub(crate) definitions_mark: Option<String>,
     /// What is kept of it so far.
     pub(crate) keeping: Option<Box<Keeping>>,
 }

@@ -18,6 +18,7 @@ use super::engine::Session;
 use super::facts;
 use super::images::why_not_kept;
 use super::keep::SEARCHED_BYTES_MAX;
+use super::keep_whole::is_doom;
 
 /// One statement, judged.
 #[derive(Clone)]
@@ -114,7 +115,10 @@ impl Session {
         let upstream = self.database.name.clone();
         let promised = self.promise(unit);
         let recovery = |touch: &Touch| Recovery {
-            point: promised.as_ref().filter(|_| destroys_rows(touch)).map(|_| IMAGES.to_owned()),
+            point: promised
+                .as_ref()
+                .filter(|_| destroys_rows(touch) || is_doom(touch))
+                .map(|_| IMAGES.to_owned()),
             defer_millis: None,
         };
         let call = SqlCall::new(
@@ -165,7 +169,12 @@ impl Session {
     /// transaction has, or a fresh one; none where they cannot be kept whole.
     fn promise(&self, unit: &Unit) -> Option<PointId> {
         let destroys = |it: &&Touch| it.effect.word() == EffectWord::Destroy;
-        let all = unit.judged.touches.iter().filter(destroys).all(destroys_rows);
+        let all = unit
+            .judged
+            .touches
+            .iter()
+            .filter(destroys)
+            .all(|touch| destroys_rows(touch) || is_doom(touch));
         if unit.is_read() || !unit.is_held() || !all {
             return None;
         }

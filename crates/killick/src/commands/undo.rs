@@ -71,6 +71,9 @@ fn point_of(session: &Session, entry: EntryName) -> Result<PointId, Failure> {
 fn show(screen: &Screen, report: &UndoReport, point: &PointId) {
     let (done, table) = if report.done { ("restored from", "") } else { ("plan for", "would be ") };
     screen.line(screen.tone(Tone::Strong, &format!("{done} {point}")));
+    for definition in &report.definitions {
+        screen.line(format!("  made again: {}", plain(definition, 200)));
+    }
     for one in &report.tables {
         screen.line(format!("  {}", line(one, table)));
         for row in &one.edited_rows {
