@@ -42,6 +42,11 @@ impl Unit {
         self.effect().is_only_read()
     }
 
+    /// Returns whether it is transaction control, or says how the transaction reads.
+    pub(crate) fn only_controls(&self) -> bool {
+        super::texts::controls(&self.judged)
+    }
+
     /// Returns whether its effect can be held until COMMIT.
     pub(crate) fn is_held(&self) -> bool {
         self.judged.wrapping == Wrapping::Fits
