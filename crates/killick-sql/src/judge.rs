@@ -167,7 +167,7 @@ pub fn judge_all(script: &Script, catalogue: &Catalogue, state: &SessionState) -
 
 /// Returns whether names may mean something else after a statement.
 fn changes_names(kind: &Kind) -> bool {
-    matches!(kind, Kind::Session { settings }
+    matches!(kind, Kind::Session { settings, .. }
         if settings.is_empty() || settings.iter().any(|it| it == "search_path" || it == "role"))
 }
 
