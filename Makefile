@@ -1,5 +1,5 @@
 # The two commands of the README, each complete on a fresh Debian 12 with Rust: `make test`, `make demo`.
-.PHONY: help setup test demo e2e clients kill-test fault-test bench lint
+.PHONY: help setup test demo e2e clients kill-test fault-test regress bench lint
 
 help:
 	@echo 'make test   install what is missing, run every test'
@@ -8,6 +8,7 @@ help:
 	@echo 'make clients  the database clients that people use, around the gateway and through it'
 	@echo 'make kill-test  cut the power 100 times under load, then prove the record'
 	@echo 'make fault-test  cut the network at every message of a database session, kill its ends 100 times'
+	@echo 'make regress  PostgreSQL'"'"'s own regression suite: judged against what it wrote, and compared through the gateway'
 	@echo 'make bench  measure against a direct connection and haproxy'
 	@echo 'make lint   format, clippy, and the checks of the house (cargo xtask)'
 
@@ -47,7 +48,15 @@ kill-test: setup
 CUTS ?= 1000000
 fault-test: setup
 	@cargo build --quiet --package killick --bin killick
-	KILLICK_CUTS=$(CUTS) KILLICK_KILLS=$(KILLS) cargo test --package killick --test database_faults -- --nocapture --test-threads 2
+	KILLICK_CUTS=$(CUTS) KILLICK_FAULT_KILLS=$(KILLS) cargo test --package killick --test database_faults --test database_full_disk -- --nocapture --test-threads 2
+
+# make regress FILES='portals rules'   runs those files alone.
+FILES ?= all
+regress: setup
+	@scripts/regress-suite.sh
+	@cargo build --quiet --package killick --bin killick
+	KILLICK_REGRESS='$(FILES)' cargo test --package killick-testkit --test sql_regress -- --nocapture
+	KILLICK_REGRESS='$(FILES)' cargo test --package killick --test database_regress -- --nocapture
 
 bench: setup
 	@scripts/bench.sh

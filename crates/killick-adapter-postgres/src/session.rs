@@ -31,5 +31,6 @@ pub(crate) mod own;
 pub(crate) mod refusal;
 pub(crate) mod server;
 pub(crate) mod simple;
+pub(crate) mod texts;
 pub(crate) mod transaction;
 pub(crate) mod unit;

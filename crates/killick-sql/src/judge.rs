@@ -55,6 +55,9 @@ pub struct SessionState {
     pub made: HashSet<String>,
     /// How long a session of the database may let things take; nothing is held to it when absent.
     pub limits: Option<SettingLimits>,
+    /// Whether the agent wants transactions that only read, unless one says otherwise. A change of it that is rolled back
+    /// stays on the books where it is the stricter one, which only refuses what the server would take.
+    pub reads_only: bool,
     /// Whether names may mean something else than the catalogue says (a changed search path or role).
     pub uncertain: bool,
     /// Whether the session's defaults at the server are the gateway's own, so that RESET ALL leads back to them.
@@ -75,7 +78,8 @@ impl SessionState {
             Kind::Declare { name } => {
                 self.cursors.insert(name.clone(), Arc::clone(judged));
             }
-            Kind::Session { settings } => {
+            Kind::Session { settings, reads_only } => {
+                self.reads_only = reads_only.unwrap_or(self.reads_only);
                 self.uncertain |= settings.is_empty()
                     || settings.iter().any(|it| matches!(it.as_str(), "search_path" | "role"));
             }
@@ -163,7 +167,7 @@ pub fn judge_all(script: &Script, catalogue: &Catalogue, state: &SessionState) -
 
 /// Returns whether names may mean something else after a statement.
 fn changes_names(kind: &Kind) -> bool {
-    matches!(kind, Kind::Session { settings }
+    matches!(kind, Kind::Session { settings, .. }
         if settings.is_empty() || settings.iter().any(|it| it == "search_path" || it == "role"))
 }
 

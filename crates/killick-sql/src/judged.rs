@@ -253,6 +253,8 @@ pub enum Kind {
     Session {
         /// The settings, lower case; empty for all.
         settings: Vec<String>,
+        /// Whether transactions that do not say otherwise only read from here on, where the statement says that.
+        reads_only: Option<bool>,
     },
 }
 

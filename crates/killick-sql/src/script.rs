@@ -187,6 +187,13 @@ impl Script {
         self.text.get(start..start.saturating_add(length)).unwrap_or(&self.text)
     }
 
+    /// Returns what stands before one statement.
+    #[must_use]
+    pub fn before(&self, at: usize) -> &str {
+        let start = self.spans.get(at).map_or(0, |(start, _)| *start);
+        self.text.get(..start).unwrap_or_default()
+    }
+
     /// Returns the tree of one statement.
     pub(crate) fn node(&self, at: usize) -> Node<'_> {
         self.tree.stmts().nth(at).unwrap_or(Node::None)

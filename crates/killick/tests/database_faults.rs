@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use faults::load::Work;
 use faults::{Faults, Run, STEPS, compare, lasting, load, script};
 use killick_testkit::postgres::{Chaos, Client, Cut, Direction};
 
@@ -31,7 +32,10 @@ const LOAD_MILLIS_MAX: u64 = 600;
 const AGENTS: usize = 3;
 
 fn kills() -> u64 {
-    std::env::var("KILLICK_KILLS").ok().and_then(|it| it.parse().ok()).unwrap_or(KILLS_DEFAULT)
+    std::env::var("KILLICK_FAULT_KILLS")
+        .ok()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(KILLS_DEFAULT)
 }
 
 /// Rests for a time that looks random and comes again in the next run.
@@ -113,12 +117,14 @@ async fn cut_everywhere(place: Place, direction: Direction) {
     runs.push(after);
     let record = stage.gateway.record().await.unwrap();
     compare(&record, &runs, true);
+    let points = stage.open_promised_points(&record).await;
     let verified = stage.gateway.verify().await.unwrap();
     assert_eq!(verified.code(), 0, "{verified:#?}");
     let lasting: usize = runs.iter().map(|it| it.lasting.len()).sum();
     let untold: usize = runs.iter().map(|it| it.lasting.difference(&it.told).count()).sum();
     eprintln!(
-        "{place:?}, {direction:?}: {} runs over {messages} messages, {lasting} steps last, {untold} of them untold",
+        "{place:?}, {direction:?}: {} runs over {messages} messages, {lasting} steps last, {untold} of them untold, \
+         {points} recovery points open",
         runs.len()
     );
 }
@@ -146,7 +152,7 @@ async fn a_cut_on_the_way_back_to_the_agent_leaves_no_change_without_its_record(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_killed_under_load_leaves_no_change_without_its_record() {
     let mut stage = Faults::open().await;
-    let (done, threads) = load::start(AGENTS);
+    let (done, threads) = load::start(AGENTS, Work::Add);
     for kill in 0..kills() {
         done.lead_to(Some(stage.session().await.1));
         rest(kill).await;
@@ -156,7 +162,26 @@ async fn a_gateway_that_is_killed_under_load_leaves_no_change_without_its_record
     }
     done.lead_to(Some(stage.session().await.1));
     get_through(&done, 20).await;
-    let figures = load::finish(&stage, &done, threads).await;
+    let figures = load::finish(&stage, &done, threads, Work::Add).await;
+    assert_eq!(stage.gateway.verify().await.unwrap().code(), 0);
+    eprintln!("{} kills of the gateway: {figures}", kills());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_killed_while_rows_are_removed_loses_no_way_back() {
+    let mut stage = Faults::open().await;
+    let (done, threads) = load::start(AGENTS, Work::Remove);
+    for kill in 0..kills() {
+        done.lead_to(Some(stage.session().await.1));
+        get_through(&done, 1).await;
+        rest(kill).await;
+        done.lead_to(None);
+        stage.gateway.kill().await.unwrap();
+        stage.gateway.up().await.unwrap();
+    }
+    done.lead_to(Some(stage.session().await.1));
+    get_through(&done, 5).await;
+    let figures = load::finish(&stage, &done, threads, Work::Remove).await;
     assert_eq!(stage.gateway.verify().await.unwrap().code(), 0);
     eprintln!("{} kills of the gateway: {figures}", kills());
 }
@@ -164,7 +189,7 @@ async fn a_gateway_that_is_killed_under_load_leaves_no_change_without_its_record
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_under_load_leaves_no_change_without_its_record() {
     let stage = Faults::open().await;
-    let (done, threads) = load::start(AGENTS);
+    let (done, threads) = load::start(AGENTS, Work::Add);
     done.lead_to(Some(stage.session().await.1));
     for kill in 0..kills() {
         get_through(&done, 1).await;
@@ -173,7 +198,7 @@ async fn a_server_that_is_killed_under_load_leaves_no_change_without_its_record(
         stage.server.restart();
     }
     get_through(&done, 20).await;
-    let figures = load::finish(&stage, &done, threads).await;
+    let figures = load::finish(&stage, &done, threads, Work::Add).await;
     assert_eq!(stage.gateway.verify().await.unwrap().code(), 0);
     eprintln!("{} kills of the server: {figures}", kills());
 }
@@ -181,7 +206,7 @@ async fn a_server_that_is_killed_under_load_leaves_no_change_without_its_record(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_that_vanish_under_load_leave_no_change_without_its_record() {
     let stage = Faults::open().await;
-    let (done, threads) = load::start(AGENTS);
+    let (done, threads) = load::start(AGENTS, Work::Add);
     let (_, url) = stage.session().await;
     done.lead_to(Some(stage.through(&url)));
     for kill in 0..kills() {
@@ -189,7 +214,7 @@ async fn agents_that_vanish_under_load_leave_no_change_without_its_record() {
         stage.before.cut_all();
     }
     get_through(&done, 20).await;
-    let figures = load::finish(&stage, &done, threads).await;
+    let figures = load::finish(&stage, &done, threads, Work::Add).await;
     assert_eq!(stage.gateway.verify().await.unwrap().code(), 0);
     eprintln!("{} cuts of all agents: {figures}", kills());
 }
@@ -197,7 +222,7 @@ async fn agents_that_vanish_under_load_leave_no_change_without_its_record() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_psql_leaves_no_change_without_its_record() {
     let stage = Faults::open().await;
-    let (done, threads) = load::start(0);
+    let (done, threads) = load::start(0, Work::Add);
     let (_, url) = stage.session().await;
     let mut direct = stage.direct();
     let rows = |direct: &mut Client| direct.query("SELECT count(*) FROM load").unwrap().value();
@@ -229,7 +254,7 @@ async fn a_killed_psql_leaves_no_change_without_its_record() {
         psql.kill().unwrap();
         psql.wait().unwrap();
     }
-    let figures = load::finish(&stage, &done, threads).await;
+    let figures = load::finish(&stage, &done, threads, Work::Add).await;
     eprintln!("{} kills of psql: {figures}", kills());
 }
 

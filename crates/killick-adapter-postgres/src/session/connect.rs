@@ -133,6 +133,7 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
         held_tag: None,
         expected: VecDeque::new(),
         place: Place::Idle,
+        before: 0,
         work: Work::default(),
         statements: HashMap::new(),
         portals: HashMap::new(),

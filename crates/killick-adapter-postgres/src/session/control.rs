@@ -12,12 +12,14 @@ use super::unit::{Settle as _, Unit, rows_in_tag, tag_says_all};
 use crate::wire::frontend;
 
 /// Returns BEGIN as the gateway sends it: a transaction that may write, unless the agent wants one that may not.
-/// The session's own default is read-only.
-pub(crate) fn begin_text(text: &str, read_only: Option<bool>) -> String {
+/// The session's own default is read-only at the server; `reads_only` says whether the agent made it so too.
+pub(crate) fn begin_text(text: &str, read_only: Option<bool>, reads_only: bool) -> String {
     match read_only {
-        Some(_) => text.to_owned(),
-        // Behind a newline, since the text may end in a comment.
-        None => format!("{text}\n READ WRITE"),
+        None if !reads_only => {
+            // Behind a newline, since the text may end in a comment.
+            format!("{text}\n READ WRITE")
+        }
+        Some(_) | None => text.to_owned(),
     }
 }
 
@@ -42,7 +44,7 @@ impl Session {
                 if self.place == Place::Ours {
                     self.place = Place::Agents;
                 }
-                begin_text(text, *read_only)
+                begin_text(text, *read_only, self.state.reads_only)
             }
             Kind::Commit { .. } => {
                 let Some(in_flight) = self.before_commit().await? else { return Ok(false) };
@@ -253,12 +255,14 @@ mod tests {
 
     #[test]
     fn a_transaction_may_write_unless_the_agent_wants_one_that_may_not() {
-        assert_eq!(begin_text("BEGIN -- x", None), "BEGIN -- x\n READ WRITE");
-        assert_eq!(begin_text("BEGIN READ ONLY", Some(true)), "BEGIN READ ONLY");
+        assert_eq!(begin_text("BEGIN -- x", None, false), "BEGIN -- x\n READ WRITE");
+        assert_eq!(begin_text("BEGIN READ ONLY", Some(true), false), "BEGIN READ ONLY");
         for text in
             ["BEGIN", "START TRANSACTION", "BEGIN ISOLATION LEVEL SERIALIZABLE", "BEGIN WORK -- c"]
         {
-            assert!(killick_sql::script::parse(&begin_text(text, None)).is_ok(), "{text}");
+            let sent = begin_text(text, None, false);
+            assert!(killick_sql::script::parse(&sent).is_ok(), "{text}");
+            assert_eq!(begin_text(text, None, true), text);
         }
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct Session {
     /// Whether the agent set something that the gateway sets anew when the session's settings go back.
     pub(crate) expected: VecDeque<Expected>,
     pub(crate) place: Place,
+    /// Characters of the agent's text before the statement that runs.
+    pub(crate) before: usize,
     pub(crate) work: Work,
     pub(crate) statements: HashMap<String, Arc<Prepared>>,
     pub(crate) portals: HashMap<String, Arc<Portal>>,
@@ -107,10 +109,7 @@ impl Session {
             self.turn.begins();
         }
         match message {
-            Message::Query { sql } => {
-                self.look_again().await?;
-                self.simple(&sql).await
-            }
+            Message::Query { sql } => self.simple(&sql).await,
             Message::Terminate => Err(End::Left),
             Message::FunctionCall { oid, arguments } => {
                 self.function_call(oid, arguments, &frame.bytes()).await
@@ -161,7 +160,7 @@ impl Session {
     /// Takes in that settings of the session changed: names may mean something else from here on, and the gateway's
     /// own settings are set anew where they may have gone.
     pub(crate) async fn settings_changed(&mut self, settings: &[String]) -> Result<(), End> {
-        self.known.stale = true;
+        self.known.stale |= super::texts::names_may_change(settings);
         if settings.is_empty() {
             for sql in super::connect::own_settings(&self.database) {
                 self.server.own(&self.departure, &sql).await?;
@@ -374,7 +373,8 @@ impl Session {
     /// Opens the gateway's own transaction, unless one is open.
     pub(crate) async fn open_transaction(&mut self) -> Result<(), End> {
         if self.place == Place::Idle {
-            self.server.own(&self.departure, "BEGIN READ WRITE").await?;
+            let begin = if self.state.reads_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" };
+            self.server.own(&self.departure, begin).await?;
             self.place = Place::Ours;
         }
         Ok(())

@@ -128,7 +128,9 @@ impl Session {
         let judged = self.judge(&script, 0, None);
         let sent = match &judged.kind {
             // As the parser found it, without a semicolon behind it.
-            Kind::Begin { read_only } => begin_text(script.text_of(0), *read_only),
+            Kind::Begin { read_only } => {
+                begin_text(script.text_of(0), *read_only, self.state.reads_only)
+            }
             _ => sql.to_owned(),
         };
         frontend::encode_parse(self.server.output(), &name, &sent, &types);

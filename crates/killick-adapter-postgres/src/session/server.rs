@@ -268,6 +268,8 @@ impl Server {
         frontend::encode_bind(out, OWN_NAME, OWN_NAME, &[], &[], &[]);
         frontend::encode_execute(out, OWN_NAME, 0);
         frontend::encode_close(out, b'P', OWN_NAME);
+        // The agent sees what is prepared in its session.
+        frontend::encode_close(out, b'S', OWN_NAME);
         frontend::encode_sync(out);
     }
 

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use killick_gate::Departure;
 use killick_model::Code;
 use killick_sql::judged::{Group, Kind, Wrapping};
-use killick_sql::script::{self, Script};
+use killick_sql::script;
 
 use super::call::Said;
 use super::engine::{End, Session};
 use super::server::{Piece, ServerError};
+use super::texts::{Next, names_may_change};
 use super::transaction::Place;
 use super::unit::{Leave, Settle as _, Unit, is_control};
 use crate::wire::{backend, frontend};
@@ -34,29 +35,28 @@ impl Session {
         if self.guarded {
             self.end_guard().await?;
         }
-        let (texts, reads) = match script::parse(text) {
-            Ok(script) => {
-                let texts: Vec<String> =
-                    (0..script.len()).map(|at| script.text_of(at).to_owned()).collect();
-                (texts, self.all_plain_reads(&script, text))
-            }
+        let mut next = self.next_of(text, self.known.is_due(self.adapter.gate.now()));
+        if matches!(next, Ok(Next::Look)) {
+            self.look_again().await?;
+            next = self.next_of(text, false);
+        }
+        let pieces = match next {
+            Ok(Next::Pieces(pieces)) => pieces,
+            Ok(Next::Reads(units)) => return self.read_all(text, units).await,
+            Ok(Next::Nothing | Next::Look) => return self.send_as_it_is(text).await,
             Err(error) => {
                 self.say_unreadable(&error, text).await?;
                 return self.say_ready().await;
             }
         };
-        if texts.is_empty() {
-            return self.send_as_it_is(text).await;
-        }
-        if let Some(units) = reads {
-            return self.read_all(text, units).await;
-        }
-        for statement in texts {
+        for (before, statement) in pieces {
             // Judged when its turn comes: the ones before it may have changed what its names mean.
-            if self.known.stale {
+            let Some(mut unit) = self.unit_of(&statement) else { continue };
+            if self.known.stale && !unit.only_controls() {
                 self.look_again().await?;
+                unit = self.unit_of(&statement).unwrap_or(unit);
             }
-            let Some(unit) = self.unit_of(&statement) else { continue };
+            self.before = before;
             if !self.one(&unit).await? {
                 // One that fails takes those before it with it.
                 if self.place == Place::Ours {
@@ -65,6 +65,7 @@ impl Session {
                 break;
             }
         }
+        self.before = 0;
         if self.place == Place::Ours {
             self.end_ours().await?;
         }
@@ -95,43 +96,6 @@ impl Session {
         self.server.send(&self.departure).await?;
         self.relay().await?;
         self.say_ready().await
-    }
-
-    /// Returns the units of a text that only reads and can be sent as a whole.
-    fn all_plain_reads(&self, script: &Script, text: &str) -> Option<Vec<Unit>> {
-        let mut units = Vec::with_capacity(script.len());
-        for at in 0..script.len() {
-            let judged = self.judge(script, at, None);
-            let plain = match judged.kind {
-                Kind::Plain | Kind::CopyOut => true,
-                Kind::Begin { .. }
-                | Kind::Commit { .. }
-                | Kind::Rollback { .. }
-                | Kind::Savepoint { .. }
-                | Kind::RollbackTo { .. }
-                | Kind::Release { .. }
-                | Kind::Prepare { .. }
-                | Kind::Execute { .. }
-                | Kind::Deallocate { .. }
-                | Kind::Declare { .. }
-                | Kind::CopyIn
-                | Kind::Session { .. } => false,
-            };
-            let said = if script.len() == 1 { text } else { script.text_of(at) };
-            let unit = Unit { said: simple_said(said), judged };
-            let guarded = self.place != Place::Idle && !unit.judged.plainly_read;
-            let locks = self.place == Place::Idle && unit.judged.locks;
-            if !plain
-                || locks
-                || !unit.is_read()
-                || guarded
-                || unit.judged.wrapping != Wrapping::Fits
-            {
-                return None;
-            }
-            units.push(unit);
-        }
-        (self.place != Place::Ours).then_some(units)
     }
 
     async fn read_all(&mut self, text: &str, units: Vec<Unit>) -> Result<(), End> {
@@ -288,7 +252,9 @@ impl Session {
         let default = |on: bool| {
             format!("SET default_transaction_read_only = {}", if on { "on" } else { "off" })
         };
-        self.server.own(&leave.departure, &default(false)).await?;
+        if !self.state.reads_only {
+            self.server.own(&leave.departure, &default(false)).await?;
+        }
         frontend::encode_query(self.server.output(), &unit.said.text);
         self.server.send(&leave.departure).await?;
         let ran = self.relay().await?;
@@ -315,7 +281,7 @@ impl Session {
     /// Takes in what a statement changed about the session, once the server has confirmed it.
     pub(crate) async fn done(&mut self, unit: &Unit) -> Result<(), End> {
         self.take_in(unit);
-        if let Kind::Session { settings } = &unit.judged.kind {
+        if let Kind::Session { settings, .. } = &unit.judged.kind {
             self.settings_changed(settings).await?;
         }
         Ok(())
@@ -329,8 +295,8 @@ impl Session {
             }
         }
         self.state.apply(&unit.judged);
-        if let Kind::Session { .. } = &unit.judged.kind {
-            self.known.stale = true;
+        if let Kind::Session { settings, .. } = &unit.judged.kind {
+            self.known.stale |= names_may_change(settings);
         }
         // Names are shared between SQL and the protocol: what one makes or drops, the other sees.
         match &unit.judged.kind {
@@ -383,19 +349,25 @@ impl Session {
                 }
                 b'E' => {
                     failed = true;
-                    self.client.pass(&bytes).await?;
+                    self.pass_error(&bytes).await?;
                 }
                 b'G' => {
                     self.client.pass(&bytes).await?;
                     if let Some(error) = self.copy_in().await? {
                         failed = true;
-                        self.client.pass(&error).await?;
+                        self.pass_error(&error).await?;
                     }
                 }
                 b'N' | b'A' | b'S' => self.aside(tag, &bytes).await?,
                 _ => self.client.pass(&bytes).await?,
             }
         }
+    }
+
+    /// Passes an error on; the place that it names is one in the agent's whole text.
+    async fn pass_error(&mut self, error: &Bytes) -> Result<(), End> {
+        let moved = backend::moved_error(error, self.before);
+        Ok(self.client.pass(moved.as_ref().unwrap_or(error)).await?)
     }
 
     /// Passes the agent's COPY data on until it ends, or the server has had enough: then its error is returned, and

@@ -19,6 +19,7 @@ use super::facts;
 use super::images::why_not_kept;
 use super::keep::SEARCHED_BYTES_MAX;
 use super::keep_whole::is_doom;
+use super::transaction::Place;
 
 /// One statement, judged.
 #[derive(Clone)]
@@ -41,6 +42,11 @@ impl Unit {
     /// Returns whether it changes nothing.
     pub(crate) fn is_read(&self) -> bool {
         self.effect().is_only_read()
+    }
+
+    /// Returns whether it is transaction control, or says how the transaction reads.
+    pub(crate) fn only_controls(&self) -> bool {
+        super::texts::controls(&self.judged)
     }
 
     /// Returns whether its effect can be held until COMMIT.
@@ -246,10 +252,17 @@ impl Session {
         }
         // The statement was judged: nothing in it runs code while it is planned.
         let explain = format!("EXPLAIN (FORMAT JSON) {}", unit.said.text);
-        match self.server.own(&self.departure, &explain).await {
-            Ok(rows) => planned_rows(&rows).or(known),
-            Err(_) => known,
-        }
+        let on = Arc::clone(&self.departure);
+        let planned = if self.place == Place::Idle {
+            self.server.own(&on, &explain).await
+        } else {
+            // What cannot be planned must not make the agent's transaction fail before its own statement does.
+            let (before, back) = ("SAVEPOINT _killick_plan", "ROLLBACK TO SAVEPOINT _killick_plan");
+            let all = [before, explain.as_str(), back, "RELEASE SAVEPOINT _killick_plan"];
+            let answers = self.server.own_all(&on, &all).await;
+            answers.map(|answers| answers.into_iter().nth(1).unwrap_or_default())
+        };
+        planned.map_or(known, |rows| planned_rows(&rows).or(known))
     }
 }
 

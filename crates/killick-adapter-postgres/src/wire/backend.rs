@@ -158,6 +158,31 @@ pub fn encode_error_at(out: &mut BytesMut, sqlstate: &str, message: &str, at: Op
     });
 }
 
+/// Returns an `ErrorResponse` whose place in the text is moved on by so many characters; `None` where it names none.
+#[must_use]
+pub fn moved_error(frame: &Bytes, by: usize) -> Option<Bytes> {
+    if by == 0 {
+        return None;
+    }
+    let fields = frame.get(5..)?;
+    let place = fields.split(|byte| *byte == 0).find(|field| field.first() == Some(&b'P'))?;
+    let at: usize = std::str::from_utf8(place.get(1..)?).ok()?.parse().ok()?;
+    let mut out = BytesMut::with_capacity(frame.len().saturating_add(8));
+    framed(&mut out, *frame.first()?, |out| {
+        for field in fields.split(|byte| *byte == 0).take_while(|field| !field.is_empty()) {
+            if field.first() == Some(&b'P') {
+                out.put_u8(b'P');
+                put_text(out, &at.saturating_add(by).to_string());
+            } else {
+                out.put_slice(field);
+                out.put_u8(0);
+            }
+        }
+        out.put_u8(0);
+    });
+    Some(out.freeze())
+}
+
 /// Writes `CommandComplete`.
 pub fn encode_complete(out: &mut BytesMut, tag: &str) {
     framed(out, b'C', |out| put_text(out, tag));
@@ -211,6 +236,20 @@ pub fn encode_bare(out: &mut BytesMut, tag: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_of_an_error_moves_with_the_statement() {
+        let mut out = BytesMut::new();
+        encode_error_at(&mut out, "42601", "syntax error", Some(7));
+        let frame = out.freeze();
+        let mut wanted = BytesMut::new();
+        encode_error_at(&mut wanted, "42601", "syntax error", Some(17));
+        assert_eq!(moved_error(&frame, 10), Some(wanted.freeze()));
+        assert_eq!(moved_error(&frame, 0), None);
+        let mut out = BytesMut::new();
+        encode_error(&mut out, "ERROR", "42501", "P7", None, None);
+        assert_eq!(moved_error(&out.freeze(), 10), None);
+    }
 
     #[test]
     fn columns_at_the_end_are_taken_away_and_the_others_stay_as_they_were() {

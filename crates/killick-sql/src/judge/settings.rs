@@ -90,13 +90,16 @@ const FREE: &[&str] = &[
     "idle_session_timeout",
 ];
 
+/// Words for a setting that is on.
+const ON: &[&str] = &["on", "true", "1", "yes"];
+
 /// Settings that only make things stricter when they are set to these values.
 const STRICTER: &[(&str, &[&str])] = &[
-    ("default_transaction_read_only", &["on", "true", "1", "yes"]),
-    ("transaction_read_only", &["on", "true", "1", "yes"]),
-    ("standard_conforming_strings", &["on", "true", "1", "yes"]),
+    ("default_transaction_read_only", ON),
+    ("transaction_read_only", ON),
+    ("standard_conforming_strings", ON),
     ("backslash_quote", &["safe_encoding", "off"]),
-    ("row_security", &["on", "true", "1", "yes"]),
+    ("row_security", ON),
 ];
 
 /// The longest that the gateway lets a session of a database set for itself.
@@ -225,7 +228,9 @@ impl Judge<'_> {
         };
         let name = name.to_ascii_lowercase();
         let it = object("setting", name.clone());
-        self.kind = Kind::Session { settings: vec![name.clone()] };
+        let on = value.is_some_and(|value| ON.iter().any(|it| it.eq_ignore_ascii_case(value)));
+        let reads_only = (name == "default_transaction_read_only").then_some(on);
+        self.kind = Kind::Session { settings: vec![name.clone()], reads_only };
         let utf8 = |value: &str| {
             value.eq_ignore_ascii_case("utf8")
                 || value.eq_ignore_ascii_case("utf-8")
@@ -300,7 +305,7 @@ impl Judge<'_> {
 mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
-    use crate::judge::{SessionState, judge};
+    use crate::judge::{SessionState, judge, judge_all};
     use crate::script;
 
     #[test]
@@ -368,5 +373,28 @@ mod tests {
         }
         // Where nobody knows the limits a session's own time is its own.
         assert_eq!(word("SET statement_timeout = 0", None), "read");
+    }
+
+    #[test]
+    fn a_session_that_wants_only_to_read_is_known_until_it_takes_that_back() {
+        let mut state = SessionState::default();
+        for (text, wants) in [
+            ("SET TRANSACTION READ ONLY", false),
+            ("SET LOCAL default_transaction_read_only = on", false),
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", true),
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", true),
+            ("SET search_path = public", true),
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", false),
+            ("SET default_transaction_read_only TO 'on'", true),
+            ("RESET default_transaction_read_only", false),
+            ("SET default_transaction_read_only = true", true),
+            ("DISCARD ALL", false),
+        ] {
+            let script = script::parse(text).unwrap();
+            for judged in judge_all(&script, &Catalogue::default(), &state) {
+                state.apply(&judged);
+            }
+            assert_eq!(state.reads_only, wants, "{text}");
+        }
     }
 }

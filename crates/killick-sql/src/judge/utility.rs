@@ -160,10 +160,16 @@ impl Judge<'_> {
                         "every setting goes back, the gateway's too",
                     );
                 }
-                self.kind = Kind::Session { settings: Vec::new() };
+                self.kind = Kind::Session { settings: Vec::new(), reads_only: Some(false) };
             }
             VariableSetKind::VAR_SET_MULTI => self.set_transaction(it),
             _ => self.unrecognized("a setting in a form that is not known"),
+        }
+        if it.is_local
+            && let Kind::Session { reads_only, .. } = &mut self.kind
+        {
+            // Its own transaction has begun already, and there it ends.
+            *reads_only = None;
         }
     }
 
@@ -186,7 +192,12 @@ impl Judge<'_> {
         } else {
             self.session_read("how a transaction reads");
         }
-        self.kind = Kind::Session { settings: vec!["transaction".into()] };
+        let says = it.args().iter().any(|option| match option {
+            Node::DefElem(option) => option.defname() == Some("transaction_read_only"),
+            _ => false,
+        });
+        let reads_only = (session && says).then_some(!lifts);
+        self.kind = Kind::Session { settings: vec!["transaction".into()], reads_only };
     }
 
     fn discard(&mut self, it: &nodes::DiscardStmt) {
@@ -207,7 +218,7 @@ impl Judge<'_> {
                     object("session", ""),
                     "every setting goes back, the gateway's too",
                 );
-                self.kind = Kind::Session { settings: Vec::new() };
+                self.kind = Kind::Session { settings: Vec::new(), reads_only: Some(false) };
             }
         }
     }

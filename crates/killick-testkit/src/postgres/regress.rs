@@ -74,6 +74,16 @@ impl Suite {
         Ok(Some(Self { directory, files }))
     }
 
+    /// Returns the text of a file.
+    ///
+    /// # Panics
+    /// It is not there.
+    #[must_use]
+    pub fn text(&self, file: &str) -> String {
+        let path = self.directory.path().join("sql").join(format!("{file}.sql"));
+        String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
+    }
+
     /// Makes a database as the suite's own driver does.
     ///
     /// # Panics

@@ -39,9 +39,22 @@ impl Done {
     }
 }
 
-/// Starts agents that add rows until they are told to stop, through every cut.
-pub fn start(agents: usize) -> (Arc<Done>, Vec<JoinHandle<()>>) {
+/// What agents do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Rows are added to an empty table.
+    Add,
+    /// The rows of `heap` are removed, one by one.
+    Remove,
+}
+
+/// Starts agents that work until they are told to stop, through every cut.
+pub fn start(agents: usize, work: Work) -> (Arc<Done>, Vec<JoinHandle<()>>) {
     let done = Arc::new(Done::default());
+    let step = match work {
+        Work::Add => add,
+        Work::Remove => remove,
+    };
     let work = |_| {
         let done = Arc::clone(&done);
         std::thread::spawn(move || {
@@ -49,7 +62,7 @@ pub fn start(agents: usize) -> (Arc<Done>, Vec<JoinHandle<()>>) {
                 let url = done.url.lock().clone();
                 let client = url.and_then(|url| Client::connect(&url).ok());
                 if let Some(mut client) = client {
-                    while !done.stop.load(Ordering::Relaxed) && add(&mut client, &done).is_ok() {}
+                    while !done.stop.load(Ordering::Relaxed) && step(&mut client, &done).is_ok() {}
                 }
                 std::thread::sleep(REST);
             }
@@ -88,8 +101,31 @@ fn add(client: &mut Client, done: &Done) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Removes one row, by itself or in a transaction.
+fn remove(client: &mut Client, done: &Done) -> std::io::Result<()> {
+    let id = done.next.fetch_add(1, Ordering::Relaxed) + 1;
+    let delete = format!("DELETE FROM heap AS mark_{id}_ WHERE mark_{id}_.id = {id}");
+    let answer = if id.is_multiple_of(2) {
+        client.query(&delete)?
+    } else {
+        client.query("BEGIN")?;
+        client.query(&delete)?;
+        client.query("COMMIT")?
+    };
+    let rolled_back = answer.tags.last().is_some_and(|tag| tag == "ROLLBACK");
+    if answer.went_well() && !rolled_back {
+        done.told.lock().insert(id);
+    }
+    Ok(())
+}
+
 /// Stops the agents and compares: what they were told of lasts, and what lasts is on the record.
-pub async fn finish(stage: &Faults, done: &Done, threads: Vec<JoinHandle<()>>) -> String {
+pub async fn finish(
+    stage: &Faults,
+    done: &Done,
+    threads: Vec<JoinHandle<()>>,
+    work: Work,
+) -> String {
     done.stop.store(true, Ordering::Relaxed);
     done.lead_to(None);
     for thread in threads {
@@ -97,19 +133,25 @@ pub async fn finish(stage: &Faults, done: &Done, threads: Vec<JoinHandle<()>>) -
     }
     let mut direct = stage.direct();
     Faults::wait_until_quiet(&mut direct);
-    let rows = direct.query("SELECT id FROM load").unwrap().rows;
+    let changed = match work {
+        Work::Add => "SELECT id FROM load",
+        Work::Remove => "SELECT id FROM generate_series(1, 3000) id EXCEPT SELECT id FROM heap",
+    };
+    let rows = direct.query(changed).unwrap().rows;
     let lasting: BTreeSet<u64> =
         rows.iter().map(|row| row[0].as_deref().unwrap().parse().unwrap()).collect();
     let told = done.told.lock();
     let lost: Vec<&u64> = told.difference(&lasting).collect();
-    assert!(lost.is_empty(), "confirmed and not there: {lost:?}");
-    let (said, committed) = marks(&stage.gateway.record().await.unwrap());
+    assert!(lost.is_empty(), "confirmed and not so: {lost:?}");
+    let record = stage.gateway.record().await.unwrap();
+    let (said, committed) = marks(&record);
     let silent: Vec<&u64> = lasting.difference(&said).collect();
-    assert!(silent.is_empty(), "there and not on the record: {silent:?}");
+    assert!(silent.is_empty(), "lasting and not on the record: {silent:?}");
     let untrue: Vec<&u64> = committed.difference(&lasting).collect();
-    assert!(untrue.is_empty(), "on the record as committed and not there: {untrue:?}");
+    assert!(untrue.is_empty(), "on the record as committed and not so: {untrue:?}");
+    let points = stage.open_promised_points(&record).await;
     format!(
-        "{} rows last, {} were confirmed, {} are on the record",
+        "{points} recovery points open, {} rows last, {} were confirmed, {} are on the record",
         lasting.len(),
         told.len(),
         said.len()

@@ -134,10 +134,16 @@ pub struct Faults {
     pub before: Chaos,
     pub gateway: Gateway,
     pub dir: TempDir,
+    environment: &'static str,
 }
 
 impl Faults {
     pub async fn open() -> Self {
+        Self::with("staging", None).await
+    }
+
+    /// With agents in another environment, and recovery points in another place.
+    pub async fn with(environment: &'static str, place: Option<&Path>) -> Self {
         let server = Server::start();
         let _ = server.sql("postgres", "CREATE USER app PASSWORD 'app-password-7'");
         let _ = server.sql("postgres", "CREATE DATABASE shop OWNER app");
@@ -145,20 +151,28 @@ impl Faults {
         let behind = Chaos::before(server.port()).unwrap();
         let dir = TempDir::new().unwrap();
         let binary = Path::new(env!("CARGO_BIN_EXE_killick"));
-        let mut gateway =
-            Gateway::init(dir.path(), GatewayOptions::of(binary), None).await.unwrap();
+        let options = GatewayOptions { production_waiver: true, ..GatewayOptions::of(binary) };
+        let mut gateway = Gateway::init(dir.path(), options, None).await.unwrap();
+        if let Some(place) = place {
+            let file = gateway.home().join("killick.toml");
+            let text = std::fs::read_to_string(&file).unwrap();
+            let line = format!("[recovery]\nplace = \"file://{}\"", place.display());
+            assert!(text.contains("[recovery]"), "{text}");
+            std::fs::write(&file, text.replacen("[recovery]", &line, 1)).unwrap();
+        }
         gateway.up().await.unwrap();
         gateway.done(&["agent", "add", "coder"]).await.unwrap();
         let url = format!(
             "postgres://app:app-password-7@127.0.0.1:{}/shop?sslmode=disable",
             behind.port()
         );
-        let place = ["--environment", "staging", "--private-address"];
+        let place = ["--environment", environment, "--private-address"];
         gateway
             .done(&[&["database", "add", "shop", "--url", &url][..], &place].concat())
             .await
             .unwrap();
-        let mut all = Self { server, behind, before: Chaos::before(1).unwrap(), gateway, dir };
+        let before = Chaos::before(1).unwrap();
+        let mut all = Self { server, behind, before, gateway, dir, environment };
         let (_, url) = all.session().await;
         all.lead_before(&url);
         all
@@ -171,7 +185,7 @@ impl Faults {
 
     /// Opens a session; its id and its address.
     pub async fn session(&self) -> (String, String) {
-        let base = ["session", "open", "--agent", "coder", "--environment", "staging"];
+        let base = ["session", "open", "--agent", "coder", "--environment", self.environment];
         let opened =
             self.gateway.json(&[&base[..], &["--task", "tidy up"]].concat()).await.unwrap();
         let url = opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned();
@@ -206,6 +220,25 @@ impl Faults {
             assert!(Instant::now() < deadline, "the server does not let go of what was cut");
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+impl Faults {
+    /// Opens every recovery point that the record promises, as an undo would, and returns how many there are.
+    pub async fn open_promised_points(&self, record: &[Value]) -> usize {
+        let promised = record.iter().filter(|line| line["details"]["undo"]["available"] == true);
+        let mut opened = 0;
+        for line in promised {
+            let point = line["details"]["undo"]["point"].as_str().unwrap();
+            // What the plan says of rows that somebody edited since is another matter.
+            let said = self.gateway.cli(&["point", "show", point, "--json"]).await.unwrap();
+            assert!(
+                said.status.success(),
+                "the promised point does not open: {said:?} of {line:#}"
+            );
+            opened += 1;
+        }
+        opened
     }
 }
 
