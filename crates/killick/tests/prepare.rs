@@ -249,10 +249,8 @@ fn a_read_only_transaction_refuses_writes_by_itself_and_is_not_enough_by_itself(
     assert_eq!(server.sql("shop", "SELECT count(*) FROM messages"), "100");
     // What it does not hold: this is why it is one of three.
     passes(&url, "SELECT lo_unlink(4711)");
-    passes(
-        &url,
-        "SELECT set_config('default_transaction_read_only', 'off', false); BEGIN; DELETE FROM messages; ROLLBACK",
-    );
+    passes(&url, "SELECT set_config('default_transaction_read_only', 'off', false)");
+    passes(&url, "BEGIN READ WRITE; DELETE FROM messages; ROLLBACK");
 }
 
 async fn gateway(dir: &Path) -> Gateway {

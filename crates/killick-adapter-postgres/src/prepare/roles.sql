@@ -194,28 +194,30 @@ BEGIN
   SELECT string_agg(format('%I', rolname), ', ') INTO keepers FROM pg_roles
     WHERE NOT rolsuper AND rolname <> agent AND rolname !~ '^pg_'
       AND shobj_description(oid, 'pg_authid') IS DISTINCT FROM 'killick: agents run as it';
-  FOR it IN SELECT nspname FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+  -- Whoever owns nothing of it is answered with a warning for each, so ownership is looked at first.
+  FOR it IN SELECT nspname, pg_has_role(nspowner, 'USAGE') AS mine FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
       AND EXISTS (SELECT 1 FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a WHERE a.grantee = 0 AND a.privilege_type = 'CREATE') LOOP
-    BEGIN
+    IF it.mine THEN
       EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', it.nspname);
       EXECUTE format('GRANT CREATE ON SCHEMA %I TO %s', it.nspname, keepers);
-    EXCEPTION WHEN insufficient_privilege THEN
+    ELSE
       kept_open := kept_open + 1;
-    END;
+    END IF;
   END LOOP;
-  FOR it IN SELECT p.oid::regprocedure AS signature, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END AS what FROM pg_proc p
+  FOR it IN SELECT p.oid::regprocedure AS signature, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END AS what,
+        pg_has_role(p.proowner, 'USAGE') AS mine FROM pg_proc p
       WHERE ((p.pronamespace = 'pg_catalog'::regnamespace AND p.proname::text IN ({server_functions}))
           OR EXISTS (SELECT 1 FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass
               AND d.deptype = 'e' AND e.extname::text IN ({reaching_extensions}))
           OR p.prolang IN (SELECT oid FROM pg_language WHERE NOT lanpltrusted AND lanname NOT IN ('internal', 'c')))
         AND EXISTS (SELECT 1 FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0) LOOP
-    BEGIN
+    IF it.mine THEN
       EXECUTE format('REVOKE EXECUTE ON %s %s FROM PUBLIC', it.what, it.signature);
       EXECUTE format('GRANT EXECUTE ON %s %s TO %s', it.what, it.signature, keepers);
-    EXCEPTION WHEN insufficient_privilege THEN
+    ELSE
       kept_open := kept_open + 1;
-    END;
+    END IF;
   END LOOP;
   IF kept_open > 0 THEN
     RAISE WARNING '% functions and schemas stay open to everybody: only their owner, or a superuser, can close them', kept_open;
