@@ -150,7 +150,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     );
     let deferrals =
         Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http, &databases)));
-    note_start(&gate, config, door.address(), &recovery.store().place()).await?;
+    note_start(&gate, config, door.address(), &recovery.points().place()).await?;
     let interrupted = deferrals.settle_interrupted().await?;
     if interrupted > 0 {
         tracing::warn!(interrupted, "calls were being sent when the gateway stopped");
