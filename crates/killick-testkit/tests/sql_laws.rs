@@ -156,7 +156,8 @@ fn rewritten(text: &str, mut choice: impl FnMut(usize) -> usize) -> String {
             // Between two strings a line break joins them, and a blank does not: left as it is.
             Piece::Blank(blank) if beside_strings(&pieces, at) => out.push_str(blank),
             Piece::Blank(blank) => {
-                let forms = [*blank, " ", "\n", "\t \n", " /* a; DROP TABLE b */ ", " -- 'x\n", "\r\n"];
+                let forms =
+                    [*blank, " ", "\n", "\t \n", " /* a; DROP TABLE b */ ", " -- 'x\n", "\r\n"];
                 out.push_str(forms[choice(forms.len())]);
             }
             Piece::Word(word) if TABLES.contains(word) && choice(2) == 0 => {
@@ -174,9 +175,7 @@ fn rewritten(text: &str, mut choice: impl FnMut(usize) -> usize) -> String {
 }
 
 fn beside_strings(pieces: &[Piece<'_>], at: usize) -> bool {
-    let string = |it: Option<&Piece<'_>>| {
-        matches!(it, Some(Piece::Other(text)) if text.starts_with(['\'', '-', '/']))
-    };
+    let string = |it: Option<&Piece<'_>>| matches!(it, Some(Piece::Other(text)) if text.starts_with(['\'', '-', '/']));
     string(at.checked_sub(1).and_then(|it| pieces.get(it))) || string(pieces.get(at + 1))
 }
 
@@ -202,7 +201,8 @@ fn broken(text: &str, mut choice: impl FnMut(usize) -> usize) -> String {
                 chars.swap(from, other);
             }
             _ => {
-                const ODD: &[char] = &['(', ')', '\'', '"', ';', '$', '\\', '\u{b}', '\u{202e}', '*'];
+                const ODD: &[char] =
+                    &['(', ')', '\'', '"', ';', '$', '\\', '\u{b}', '\u{202e}', '*'];
                 chars.insert(from, ODD[choice(ODD.len())]);
             }
         }

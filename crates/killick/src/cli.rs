@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use killick_model::{
-    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId,
-    UpstreamName,
+    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId, UpstreamName,
 };
 
 mod access;
@@ -82,6 +81,19 @@ pub(crate) enum Command {
     /// Recovery points: what is kept, off-site and sealed, of what calls destroy
     #[command(subcommand)]
     Point(PointCommand),
+    /// Copies a database whole, off-site and sealed
+    #[command(
+        after_help = "Needs the database's own dump program on the gateway's machine.\n\nExample:\n  killick snapshot main"
+    )]
+    Snapshot {
+        /// Which database
+        database: UpstreamName,
+    },
+    /// Restores a database's latest snapshot into a scratch server, and checks it
+    #[command(
+        after_help = "Needs the database's own server programs on the gateway's machine.\n\nExample:\n  killick rehearse main --assert checks.sql"
+    )]
+    Rehearse(RehearseArgs),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),
@@ -148,6 +160,16 @@ pub(crate) struct UpArgs {
     /// Writes the gateway's address to this open file descriptor once it answers
     #[arg(long, value_name = "FD", conflicts_with = "ready_file")]
     pub(crate) ready_fd: Option<i32>,
+}
+
+/// `killick rehearse`
+#[derive(Debug, Args)]
+pub(crate) struct RehearseArgs {
+    /// Which database
+    pub(crate) database: UpstreamName,
+    /// A file of SQL queries that must each return true [default: the configured one]
+    #[arg(long = "assert", value_name = "FILE")]
+    pub(crate) assertions: Option<PathBuf>,
 }
 
 /// `killick request`
