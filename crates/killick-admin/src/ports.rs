@@ -10,7 +10,7 @@ use killick_model::explain::Explanation;
 use killick_model::point::{UndoAsk, UndoReport};
 use killick_model::readiness::{PrepareAsk, Prepared};
 use killick_model::rehearsal::{Rehearsals, Work};
-use killick_model::{CallId, Principal, Refusal, SessionId, UpstreamName};
+use killick_model::{CallId, PointId, Principal, Refusal, SessionId, UpstreamName};
 use killick_policy::ActionCatalogue;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -192,7 +192,16 @@ pub trait Recovery: Send + Sync {
         assertions: Option<String>,
     ) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Says how the last of both stands.
+    /// Begins to restore a snapshot beside its database, into one that is made for it.
+    fn restore<'a>(
+        &'a self,
+        database: &'a UpstreamName,
+        point: &'a PointId,
+        into: String,
+        by: String,
+    ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Says how the last of these stands.
     fn work(&self, database: &UpstreamName) -> Option<Work>;
 
     /// Returns what is remembered of rehearsals.

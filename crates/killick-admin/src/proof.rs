@@ -89,6 +89,7 @@ pub fn of(command: &Command) -> Proof {
         | Command::Undo(_)
         | Command::PointRemove { .. }
         | Command::RehearseBegin { .. }
+        | Command::RestoreBegin { .. }
         | Command::PassphraseChange { .. } => Proof::Needed,
         Command::SessionOpen(ask) => {
             if ask.fence || could_be_production(&ask.environment) {

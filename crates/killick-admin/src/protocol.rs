@@ -144,6 +144,15 @@ pub enum Command {
         /// Queries that must each return true, in place of the configured ones.
         assertions: Option<String>,
     },
+    /// Begins to restore a snapshot beside its database. Never over one that is there.
+    RestoreBegin {
+        /// Which database it was taken of.
+        database: UpstreamName,
+        /// Which snapshot.
+        point: PointId,
+        /// The name of the database that is made for it.
+        into: String,
+    },
     /// Says how the snapshot or rehearsal stands that was begun last.
     WorkShow {
         /// Of which database.

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use killick_model::point::PointInfo;
-use killick_model::rehearsal::Rehearsal;
+use killick_model::rehearsal::{Rehearsal, Restored};
 use killick_model::{
     CallId, EnvironmentName, ObjectFacts, ObjectRef, Part, SessionId, UpstreamName,
 };
@@ -112,6 +112,16 @@ pub trait Wholes: Send + Sync {
         assertions: &'a str,
         progress: &'a Progress,
     ) -> BoxFuture<'a, Result<Rehearsal, String>>;
+
+    /// Restores a snapshot beside what it was taken of, into a database that is made for it. Never over one that is
+    /// there.
+    fn restore<'a>(
+        &'a self,
+        point: &'a PointInfo,
+        into: &'a str,
+        by: Option<String>,
+        progress: &'a Progress,
+    ) -> BoxFuture<'a, Result<Restored, String>>;
 }
 
 impl Gate {
@@ -201,6 +211,15 @@ mod tests {
             _: &'a str,
             _: &'a Progress,
         ) -> BoxFuture<'a, Result<Rehearsal, String>> {
+            Box::pin(async { Err("not here".into()) })
+        }
+        fn restore<'a>(
+            &'a self,
+            _: &'a PointInfo,
+            _: &'a str,
+            _: Option<String>,
+            _: &'a Progress,
+        ) -> BoxFuture<'a, Result<Restored, String>> {
             Box::pin(async { Err("not here".into()) })
         }
     }

@@ -49,6 +49,21 @@ pub struct Rehearsals {
     pub passed: Option<Rehearsal>,
 }
 
+/// What came of restoring a snapshot beside what it was taken of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// Which snapshot.
+    pub point: PointId,
+    /// The name of the database that was made for it, at the same server.
+    pub into: String,
+    /// Tables whose rows were counted and compared with the count when the snapshot was taken.
+    pub tables: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// What is not as it was; empty when everything is.
+    pub wrong: Vec<String>,
+}
+
 /// How a snapshot or a rehearsal stands that the gateway was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -69,6 +84,11 @@ pub enum Work {
     Rehearsed {
         /// What came of it.
         rehearsal: Box<Rehearsal>,
+    },
+    /// A snapshot was restored beside what it was taken of.
+    Restored {
+        /// What came of it.
+        restored: Box<Restored>,
     },
     /// Nothing came of it.
     Failed {

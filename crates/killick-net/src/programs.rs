@@ -81,7 +81,7 @@ fn serve(call: ProgramCall, lent: &Lent) -> Result<Served, ProgramError> {
         }
     };
     let folder = socket.as_ref().map(|(_, folder)| folder.path());
-    let (mut started, input) = start(call, lent, folder)?;
+    let (started, input) = start(call, lent, folder)?;
     let input = input.ok_or_else(|| failed(&program, "it has no input"))?;
     let process = started.child.id();
     let caller = socket.map(|(listener, folder)| {
@@ -308,16 +308,12 @@ mod tests {
         assert!(output(call("../bin/sh", &[], &[])).await.is_err());
     }
 
-    async fn served(program: &str, arguments: &[&str], lent: &Lent) -> Served {
-        serve(call(program, arguments, &[]), lent).unwrap()
-    }
-
     #[tokio::test]
     async fn what_goes_in_to_a_program_comes_out() {
         use tokio::io::AsyncWriteExt as _;
         let room = tempfile::tempdir().unwrap();
         let lent = Lent { room: Some(room.path().to_owned()), ..Lent::default() };
-        let Served { mut running, mut input, .. } = served("cat", &[], &lent).await;
+        let Served { mut running, mut input, .. } = serve(call("cat", &[], &[]), &lent).unwrap();
         input.write_all(b"hello").await.unwrap();
         drop(input);
         assert_eq!(running.read().await.unwrap().unwrap(), b"hello");

@@ -10,7 +10,7 @@ use killick_gate::{Blocking as _, Gate};
 use killick_model::point::{PointInfo, PointKind};
 use killick_model::record::{Draft, Kind};
 use killick_model::rehearsal::{Rehearsal, Rehearsals, Work};
-use killick_model::{UnixMillis, UpstreamName};
+use killick_model::{PointId, UnixMillis, UpstreamName};
 use parking_lot::Mutex;
 
 /// How often it is looked for snapshots that are due.
@@ -102,6 +102,45 @@ impl Works {
                 &name,
                 match rehearsed {
                     Ok(rehearsal) => Work::Rehearsed { rehearsal: Box::new(rehearsal) },
+                    Err(why) => Work::Failed { why },
+                },
+            );
+        });
+        Ok(())
+    }
+
+    /// Begins to restore a snapshot beside what it was taken of.
+    ///
+    /// # Errors
+    /// There is no such snapshot of this upstream, or something is being done with it already.
+    pub async fn restore(
+        self: &Arc<Self>,
+        name: &UpstreamName,
+        point: &PointId,
+        into: String,
+        by: Option<String>,
+    ) -> Result<(), String> {
+        let info = self.points.find(point).await.map_err(|error| error.to_string())?;
+        if info.head.upstream != *name {
+            return Err(format!("{point} is a recovery point of `{}`", info.head.upstream));
+        }
+        let progress = self.begin(name)?;
+        let (this, name) = (Arc::clone(self), name.clone());
+        tokio::spawn(async move {
+            let restored = this.wholes.restore(&info, &into, by.clone(), &progress).await;
+            let (outcome, details) = match &restored {
+                Ok(it) if it.wrong.is_empty() => {
+                    ("restored", serde_json::json!({ "restored": it }))
+                }
+                Ok(it) => ("failed", serde_json::json!({ "restored": it })),
+                Err(why) => ("failed", serde_json::json!({ "into": into, "why": why })),
+            };
+            let noted = this.note(&name, by, ("restore", outcome), details).await;
+            let restored = noted.and(restored);
+            this.end(
+                &name,
+                match restored {
+                    Ok(restored) => Work::Restored { restored: Box::new(restored) },
                     Err(why) => Work::Failed { why },
                 },
             );

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use killick_model::{
-    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId, UpstreamName,
+    AgentName, CallId, EffectWord, EnvironmentName, PendingId, PointId, RequestId, SessionId,
+    UpstreamName,
 };
 
 mod access;
@@ -94,6 +95,9 @@ pub(crate) enum Command {
         after_help = "Needs the database's own server programs on the gateway's machine.\n\nExample:\n  killick rehearse main --assert checks.sql"
     )]
     Rehearse(RehearseArgs),
+    /// Restores a snapshot beside its database, into one that is made for it; never over one that is there
+    #[command(after_help = "Example:\n  killick restore main --point k-... --into main_before")]
+    Restore(RestoreArgs),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),
@@ -170,6 +174,19 @@ pub(crate) struct RehearseArgs {
     /// A file of SQL queries that must each return true [default: the configured one]
     #[arg(long = "assert", value_name = "FILE")]
     pub(crate) assertions: Option<PathBuf>,
+}
+
+/// `killick restore`
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Which database
+    pub(crate) database: UpstreamName,
+    /// Which of its snapshots (`killick point list --database NAME`)
+    #[arg(long)]
+    pub(crate) point: PointId,
+    /// The name of the database that is made for it, at the same server
+    #[arg(long, value_name = "NEW_DATABASE")]
+    pub(crate) into: String,
 }
 
 /// `killick request`

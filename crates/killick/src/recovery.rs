@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use killick_admin::ports::Recovery;
 use killick_gate::points::Points;
 use killick_gate::ports::BoxFuture;
-use killick_model::UpstreamName;
 use killick_model::rehearsal::{Rehearsals, Work};
+use killick_model::{PointId, UpstreamName};
 use killick_net::{S3Options, s3};
 use killick_recover::Works;
 use killick_recover::points::{PointStore, PointStoreParts, RecoveryKey, RecoveryKeys, local};
@@ -147,6 +147,16 @@ impl Recovery for Recoveries {
             };
             self.works()?.rehearse(database, Some(by), assertions).await
         })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        database: &'a UpstreamName,
+        point: &'a PointId,
+        into: String,
+        by: String,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move { self.works()?.restore(database, point, into, Some(by)).await })
     }
 
     fn work(&self, database: &UpstreamName) -> Option<Work> {

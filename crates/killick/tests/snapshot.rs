@@ -128,6 +128,17 @@ async fn a_database_is_copied_whole_restored_elsewhere_and_every_row_is_there() 
         entries(&record, "rehearse").iter().map(|it| &it["entry"]["outcome"]).collect();
     assert!(outcomes.contains(&&"passed".into()) && outcomes.contains(&&"failed".into()));
 
+    let into = ["--point", id, "--into", "shop_before"];
+    let lacking = gateway.cli(&[&["restore", "shop"][..], &into].concat()).await.unwrap();
+    assert!(lacking.stderr.contains("nothing was restored"), "no right to make one: {lacking:?}");
+    let _ = server.sql("postgres", "ALTER USER app CREATEDB");
+    let restored = gateway.cli(&[&["restore", "shop"][..], &into].concat()).await.unwrap();
+    assert!(restored.stdout.contains("4 tables, 3627 rows"), "{restored:?}");
+    assert_eq!(server.sql("shop_before", "SELECT count(*) FROM orders"), "600");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), "500");
+    let again = gateway.cli(&[&["restore", "shop"][..], &into].concat()).await.unwrap();
+    assert!(again.stderr.contains("already exists"), "{again:?}");
+
     let without = gateway.cli_without_proof(&["point", "remove", id]).await.unwrap();
     assert_eq!(without.code(), 3, "{without:?}");
     gateway.done(&["key", "rotate", "recovery"]).await.unwrap();

@@ -82,6 +82,26 @@ pub(super) fn pairs(rows: Vec<Vec<Option<String>>>) -> Result<Vec<(String, Strin
         .collect()
 }
 
+/// Says which tables do not hold what they held when the snapshot was taken.
+pub(super) fn compare(
+    manifest: &Manifest,
+    mut found: BTreeMap<(String, String), u64>,
+    wrong: &mut Vec<String>,
+) {
+    for (schema, tables) in &manifest.rows {
+        for (table, expected) in tables {
+            match found.remove(&(schema.clone(), table.clone())) {
+                Some(count) if count == *expected => {}
+                Some(count) => {
+                    wrong.push(format!("{schema}.{table} has {count} rows, not {expected}"));
+                }
+                None => wrong.push(format!("{schema}.{table} is not there")),
+            }
+        }
+    }
+    wrong.extend(found.keys().map(|(schema, table)| format!("{schema}.{table} was not there")));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

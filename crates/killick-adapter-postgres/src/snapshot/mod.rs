@@ -6,6 +6,7 @@
 mod counts;
 mod rehearse;
 mod relay;
+mod restore;
 mod take;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use killick_gate::ports::BoxFuture;
 use killick_gate::wholes::{Progress, SnapshotAsk, Wholes};
 use killick_model::point::PointInfo;
-use killick_model::rehearsal::Rehearsal;
+use killick_model::rehearsal::{Rehearsal, Restored};
 use killick_model::{EnvironmentName, ObjectRef, UpstreamName};
 
 use crate::PostgresAdapter;
@@ -69,6 +70,16 @@ impl Wholes for Snapshots {
         progress: &'a Progress,
     ) -> BoxFuture<'a, Result<Rehearsal, String>> {
         Box::pin(in_time(rehearse::rehearse(&self.0, point, by, assertions, progress)))
+    }
+
+    fn restore<'a>(
+        &'a self,
+        point: &'a PointInfo,
+        into: &'a str,
+        by: Option<String>,
+        progress: &'a Progress,
+    ) -> BoxFuture<'a, Result<Restored, String>> {
+        Box::pin(in_time(restore::restore(&self.0, point, into, by, progress)))
     }
 }
 

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::DUMP;
 use super::counts::{self, Manifest};
-use super::take::{errand, one_line};
+use super::take::{READS, errand, one_line};
 use crate::PostgresAdapter;
 use crate::session::unit::Settle as _;
 
@@ -47,14 +47,9 @@ pub(super) async fn rehearse(
     let manifest = Manifest::read(&point.manifest)?;
     let assertions = split(assertions)?;
     let began = adapter.gate.now();
-    let (departure, in_flight) = errand(
-        adapter,
-        &point.head.upstream,
-        by,
-        "rehearse",
-        "restores a snapshot into a scratch server and looks at it",
-    )
-    .await?;
+    let why = "restores a snapshot into a scratch server and looks at it";
+    let (departure, in_flight) =
+        errand(adapter, &point.head.upstream, by, READS, ("rehearse", why)).await?;
     let looked = look(adapter, &departure, point, &manifest, &assertions, progress).await;
     in_flight.answered(looked.is_err());
     let (tables, rows, held, mut wrong) = looked?;
@@ -184,14 +179,14 @@ impl ScratchServer<'_> {
         self.sql(SUPERUSER, "postgres", &database).await?;
         for (extension, schema) in &manifest.extensions {
             let (extension_name, schema_name) = (counts::quoted(extension), counts::quoted(schema));
-            let mut sql = String::new();
-            if schema != "pg_catalog" && schema != "public" {
-                sql =
-                    format!("CREATE SCHEMA IF NOT EXISTS {schema_name} AUTHORIZATION {RESTORED}; ");
-            }
-            sql.push_str(&format!(
-                "CREATE EXTENSION IF NOT EXISTS {extension_name} SCHEMA {schema_name} CASCADE"
-            ));
+            let make = if schema == "pg_catalog" || schema == "public" {
+                String::new()
+            } else {
+                format!("CREATE SCHEMA IF NOT EXISTS {schema_name} AUTHORIZATION {RESTORED}; ")
+            };
+            let sql = format!(
+                "{make}CREATE EXTENSION IF NOT EXISTS {extension_name} SCHEMA {schema_name} CASCADE"
+            );
             if let Err(why) = self.sql(SUPERUSER, RESTORED, &sql).await {
                 wrong.push(format!("extension {extension}: {why}"));
             }
@@ -293,19 +288,7 @@ impl ScratchServer<'_> {
                 }
             };
         }
-        for (schema, tables) in &manifest.rows {
-            for (table, expected) in tables {
-                let key = (schema.clone(), table.clone());
-                match found.remove(&key) {
-                    Some(count) if count == *expected => {}
-                    Some(count) => {
-                        wrong.push(format!("{schema}.{table} has {count} rows, not {expected}"));
-                    }
-                    None => wrong.push(format!("{schema}.{table} is not there")),
-                }
-            }
-        }
-        wrong.extend(found.keys().map(|(schema, table)| format!("{schema}.{table} was not there")));
+        counts::compare(manifest, found, wrong);
         Ok(manifest.sums())
     }
 
@@ -398,7 +381,9 @@ impl ScratchServer<'_> {
 
 /// Reads what a program writes, up to its end. The outer error says that it could not be run, the inner one that it
 /// failed.
-async fn to_its_end(mut running: Box<dyn Running>) -> Result<Result<String, String>, String> {
+pub(super) async fn to_its_end(
+    mut running: Box<dyn Running>,
+) -> Result<Result<String, String>, String> {
     let mut bytes = Vec::new();
     while let Some(some) = running.read().await.map_err(|error| error.to_string())? {
         if bytes.len() < ANSWER_BYTES_MAX {

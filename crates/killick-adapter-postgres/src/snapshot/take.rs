@@ -21,8 +21,10 @@ use crate::session::connect::log_in_at;
 use crate::session::server::Server;
 use crate::session::unit::Settle as _;
 
+/// A snapshot reads, whatever it looks like.
+pub(super) const READS: (ErrandKind, Effect) = (ErrandKind::Snapshot, Effect::READ);
 /// The name of a socket at which the server's own tools look for a server on port 5432.
-const SOCKET: &str = ".s.PGSQL.5432";
+pub(super) const SOCKET: &str = ".s.PGSQL.5432";
 /// Settings of the gateway's own sessions for a snapshot: the server itself refuses writes, and rows that are hidden
 /// from the login are an error in place of a part.
 const OPTIONS: &str = "-c default_transaction_read_only=on -c row_security=off -c search_path=pg_catalog \
@@ -49,7 +51,8 @@ pub(super) async fn take(
     };
     let id = head.id.clone();
     let (departure, in_flight) =
-        errand(adapter, name, ask.by, "snapshot", "copies the whole database off-site").await?;
+        errand(adapter, name, ask.by, READS, ("snapshot", "copies the whole database off-site"))
+            .await?;
     let source = Source { adapter, database: &database, departure: &departure, progress };
     let taken = source.take(head).await;
     in_flight.answered(taken.is_err());
@@ -59,17 +62,17 @@ pub(super) async fn take(
     Ok(info)
 }
 
-/// Puts a piece of work of the gateway's own on the record. It is a read, whatever it looks like.
+/// Puts a piece of work of the gateway's own on the record.
 pub(super) async fn errand(
     adapter: &PostgresAdapter,
     name: &UpstreamName,
     by: Option<String>,
-    operation: &str,
-    why: &str,
+    (kind, effect): (ErrandKind, Effect),
+    (operation, why): (&str, &str),
 ) -> Result<(Departure, InFlight), String> {
     let part = Part {
         operation: format!("postgres.{operation}"),
-        effect: Effect::READ,
+        effect,
         irreversible: false,
         backups: BackupsFate::Survive,
         objects: vec![database_ref(name)],
@@ -80,8 +83,7 @@ pub(super) async fn errand(
     let call = SqlCall::new(name.clone(), vec![part], why.to_owned(), Vec::new(), BTreeMap::new())
         .map_err(said)?;
     let credential = adapter.vault.bound(name, "/").map(|info| info.name);
-    let recorded =
-        adapter.gate.own_errand(by, ErrandKind::Snapshot, call, credential).await.map_err(said)?;
+    let recorded = adapter.gate.own_errand(by, kind, call, credential).await.map_err(said)?;
     let (_, departure, in_flight, _) = recorded.depart().map_err(said)?;
     Ok((departure, in_flight))
 }
@@ -185,35 +187,28 @@ impl Source<'_> {
         let Served { mut running, input, caller } = served.map_err(|error| error.to_string())?;
         drop(input);
         let caller = caller.ok_or("the tool has no way to the server")?;
-        let speaking = async move {
+        // It ends when the tool does: what the tool says of its own end is the better reason.
+        let relayed = tokio::spawn(async move {
             match caller.await {
                 Ok(stream) => relay::relay(stream, logged_in).await,
                 Err(error) => Err(error.to_string()),
             }
-        };
+        });
         let began = self.adapter.gate.now();
-        let copying = async {
-            let mut bytes = 0_u64;
-            while let Some(some) = running.read().await.map_err(|error| error.to_string())? {
-                writer.write(&some).await.map_err(|error| error.to_string())?;
-                bytes = bytes.saturating_add(some.len() as u64);
-                self.progress.add(some.len() as u64);
-                self.throttle(began, bytes).await;
-            }
-            running.finish().await.map_err(|error| error.to_string())?;
-            Ok::<u64, String>(bytes)
-        };
-        let speaking = async {
-            // Without a caller the tool has said, or will say, why it ended.
-            let spoken = speaking.await;
-            spoken.err()
-        };
-        let (copied, unspoken) = tokio::join!(copying, speaking);
-        match (copied?, unspoken) {
-            (0, _) => Err("pg_dump wrote nothing".into()),
-            (_, Some(why)) => Err(why),
-            (_, None) => Ok(()),
+        let mut bytes = 0_u64;
+        while let Some(some) = running.read().await.map_err(|error| error.to_string())? {
+            writer.write(&some).await.map_err(|error| error.to_string())?;
+            bytes = bytes.saturating_add(some.len() as u64);
+            self.progress.add(some.len() as u64);
+            self.throttle(began, bytes).await;
         }
+        let ended = running.finish().await;
+        if ended.is_err() {
+            relayed.abort();
+        }
+        ended.map_err(|error| error.to_string())?;
+        relayed.await.map_err(|error| error.to_string())??;
+        if bytes == 0 { Err("pg_dump wrote nothing".into()) } else { Ok(()) }
     }
 
     /// Waits as long as keeps the speed under what the owner set.

@@ -122,6 +122,9 @@ impl Administration {
             Command::RehearseBegin { database, assertions } => {
                 self.rehearse_begin(by, database, assertions).await
             }
+            Command::RestoreBegin { database, point, into } => {
+                self.restore_begin(by, database, point, into).await
+            }
             Command::WorkShow { database } => self.work_show(&database),
             Command::RehearsalList {} => self.rehearsal_list().await,
             Command::UpstreamAdd(ask) => self.upstream_add(by, ask).await,
@@ -370,6 +373,7 @@ impl Command {
             Self::PointRemove { .. } => "point remove",
             Self::SnapshotBegin { .. } => "snapshot",
             Self::RehearseBegin { .. } => "rehearse",
+            Self::RestoreBegin { .. } => "restore",
             Self::WorkShow { .. } => "snapshot show",
             Self::RehearsalList {} => "rehearsal list",
             Self::UpstreamAdd(_) => "upstream add",

@@ -5,8 +5,11 @@ use killick_model::record::{Draft, Kind};
 use killick_model::{EffectWord, PointId, UpstreamName};
 use serde_json::json;
 
-use super::{Acting, Administration, Answered, done};
+use super::{Acting, Administration, Answered, done, plain_text};
 use crate::protocol::{AdminCode, AdminError, Reply};
+
+/// The longest name of a database that is made for a snapshot.
+const NAME_BYTES_MAX: usize = 255;
 
 impl Administration {
     pub(super) async fn point_list(&self, database: Option<UpstreamName>) -> Answered {
@@ -64,6 +67,24 @@ impl Administration {
         self.on_record_as(by, entry, "rehearse", details).await?;
         let human = by.caller.owner.to_string();
         self.parts.recovery.rehearse(&database, human, assertions).await.map_err(not_begun)?;
+        self.work_show(&database)
+    }
+
+    pub(super) async fn restore_begin(
+        &self,
+        by: &Acting<'_>,
+        database: UpstreamName,
+        point: PointId,
+        into: String,
+    ) -> Answered {
+        plain_text("the database's name", &into, NAME_BYTES_MAX)?;
+        let mut entry = Draft::new(Kind::Configuration);
+        entry.upstream = Some(database.clone());
+        let details = json!({ "database": database, "point": point, "into": into });
+        self.on_record_as(by, entry, "restore", details).await?;
+        let human = by.caller.owner.to_string();
+        let begun = self.parts.recovery.restore(&database, &point, into, human).await;
+        begun.map_err(not_begun)?;
         self.work_show(&database)
     }
 

@@ -73,6 +73,17 @@ impl Recovery for FakeRecovery {
         Box::pin(async { Ok(()) })
     }
 
+    fn restore<'a>(
+        &'a self,
+        _: &'a UpstreamName,
+        _: &'a PointId,
+        into: String,
+        by: String,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        self.begun.lock().push(format!("restore into {into} by {by}"));
+        Box::pin(async { Ok(()) })
+    }
+
     fn work(&self, _: &UpstreamName) -> Option<Work> {
         Some(Work::Running { stage: "copying".into(), bytes: 0 })
     }

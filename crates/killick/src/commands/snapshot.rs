@@ -1,4 +1,4 @@
-//! `killick snapshot` and `killick rehearse`: begun in the gateway, watched here.
+//! `killick snapshot`, `killick rehearse` and `killick restore`: begun in the gateway, watched here.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use killick_model::rehearsal::{Rehearsal, Rehearsals, Work};
 
 use super::point::size;
 use super::{Ended, Session, now, unexpected};
-use crate::cli::RehearseArgs;
+use crate::cli::{RehearseArgs, RestoreArgs};
 use crate::failure::{Exit, Failure};
 use crate::show::moment::{moment, relative, span};
 use crate::show::{Tone, plain};
@@ -40,6 +40,12 @@ pub(super) fn rehearse(session: &Session, args: RehearseArgs) -> Ended {
     };
     let database = args.database;
     let begun = session.ask(Command::RehearseBegin { database: database.clone(), assertions })?;
+    watch(session, &database, begun)
+}
+
+pub(super) fn restore(session: &Session, args: RestoreArgs) -> Ended {
+    let RestoreArgs { database, point, into } = args;
+    let begun = session.ask(Command::RestoreBegin { database: database.clone(), point, into })?;
     watch(session, &database, begun)
 }
 
@@ -87,6 +93,21 @@ fn show(session: &Session, database: &UpstreamName, work: &Work) -> Ended {
                 }
             }
             Ok(if rehearsal.passed() { Exit::Done } else { Exit::Failed })
+        }
+        Work::Restored { restored } => {
+            if !screen.json {
+                screen.line(format!(
+                    "{} is restored into `{}`: {} tables, {} rows",
+                    restored.point,
+                    plain(&restored.into, 255),
+                    restored.tables,
+                    restored.rows
+                ));
+                for wrong in &restored.wrong {
+                    screen.line(screen.tone(Tone::Bad, &format!("  {}", plain(wrong, 1_000))));
+                }
+            }
+            Ok(if restored.wrong.is_empty() { Exit::Done } else { Exit::Failed })
         }
         Work::Taken { point } => {
             if !screen.json {
