@@ -11,6 +11,7 @@ pub mod handshake;
 pub mod inspect;
 pub mod prepare;
 mod session;
+pub mod snapshot;
 mod undo;
 pub mod wire;
 
@@ -19,6 +20,6 @@ pub use session::adapter::{ADAPTER_NAME, PostgresAdapter, PostgresParts};
 /// Every operation that policies may name, with the effects it may have.
 pub fn operations() -> impl Iterator<Item = (String, Vec<killick_model::EffectWord>)> {
     let own = killick_sql::judged::Group::ALL.into_iter().map(killick_sql::judged::Group::as_str);
-    own.chain(["login"])
+    own.chain(["login", "snapshot", "rehearse", "restore"])
         .map(|word| (format!("postgres.{word}"), killick_model::EffectWord::ALL.to_vec()))
 }

@@ -9,7 +9,8 @@ use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::point::{UndoAsk, UndoReport};
 use killick_model::readiness::{PrepareAsk, Prepared};
-use killick_model::{CallId, Principal, Refusal, SessionId};
+use killick_model::rehearsal::{Rehearsals, Work};
+use killick_model::{CallId, PointId, Principal, Refusal, SessionId, UpstreamName};
 use killick_policy::ActionCatalogue;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -176,6 +177,35 @@ pub trait Recovery: Send + Sync {
 
     /// Replaces the recovery key and wraps the key of every point anew. Returns how many it was.
     fn rotate_key(&self) -> BoxFuture<'_, Result<usize, String>>;
+
+    /// Begins to copy a database whole.
+    ///
+    /// # Errors
+    /// Says why not.
+    fn snapshot(&self, database: &UpstreamName, by: String) -> Result<(), String>;
+
+    /// Begins to rehearse a database's latest snapshot; with the configured assertions when none are given.
+    fn rehearse<'a>(
+        &'a self,
+        database: &'a UpstreamName,
+        by: String,
+        assertions: Option<String>,
+    ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Begins to restore a snapshot beside its database, into one that is made for it.
+    fn restore<'a>(
+        &'a self,
+        database: &'a UpstreamName,
+        point: &'a PointId,
+        into: String,
+        by: String,
+    ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Says how the last of these stands.
+    fn work(&self, database: &UpstreamName) -> Option<Work>;
+
+    /// Returns what is remembered of rehearsals.
+    fn rehearsals(&self) -> BoxFuture<'_, Result<Vec<Rehearsals>, String>>;
 }
 
 /// The approver's proof as far as it can be replaced.

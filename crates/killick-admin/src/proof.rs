@@ -88,6 +88,8 @@ pub fn of(command: &Command) -> Proof {
         | Command::DatabaseRemove { .. }
         | Command::Undo(_)
         | Command::PointRemove { .. }
+        | Command::RehearseBegin { .. }
+        | Command::RestoreBegin { .. }
         | Command::PassphraseChange { .. } => Proof::Needed,
         Command::SessionOpen(ask) => {
             if ask.fence || could_be_production(&ask.environment) {
@@ -102,6 +104,7 @@ pub fn of(command: &Command) -> Proof {
         | Command::PendingCancel { .. }
         | Command::GrantRemove { .. }
         | Command::BreakGlassEnd { .. }
+        | Command::SnapshotBegin { .. }
         | Command::CheckpointPublish {} => Proof::NotNeededNarrows,
         Command::Status {}
         | Command::AgentList {}
@@ -125,6 +128,8 @@ pub fn of(command: &Command) -> Proof {
         | Command::PointShow { .. }
         | Command::DatabasePrepare { .. }
         | Command::DatabaseCatalogue { .. }
+        | Command::WorkShow { .. }
+        | Command::RehearsalList {}
         | Command::Explain { .. } => Proof::NotNeededReads,
     }
 }

@@ -7,6 +7,7 @@ use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::point::{PointInfo, UndoAsk, UndoReport};
 use killick_model::readiness::{PrepareAsk, Prepared};
+use killick_model::rehearsal::{Rehearsals, Work};
 use killick_model::request::{AccessRequest, BreakGlass, Grant, Pending};
 use killick_model::{
     AgentName, CallId, CredentialName, EffectWord, EnvironmentName, Owner, PendingId, PointId,
@@ -131,6 +132,34 @@ pub enum Command {
         /// Which.
         id: PointId,
     },
+    /// Begins to copy a database whole, off-site.
+    SnapshotBegin {
+        /// Which.
+        database: UpstreamName,
+    },
+    /// Begins to rehearse a database's latest snapshot.
+    RehearseBegin {
+        /// Of which.
+        database: UpstreamName,
+        /// Queries that must each return true, in place of the configured ones.
+        assertions: Option<String>,
+    },
+    /// Begins to restore a snapshot beside its database. Never over one that is there.
+    RestoreBegin {
+        /// Which database it was taken of.
+        database: UpstreamName,
+        /// Which snapshot.
+        point: PointId,
+        /// The name of the database that is made for it.
+        into: String,
+    },
+    /// Says how the snapshot or rehearsal stands that was begun last.
+    WorkShow {
+        /// Of which database.
+        database: UpstreamName,
+    },
+    /// Lists what is remembered of rehearsals.
+    RehearsalList {},
     /// Declares an upstream.
     UpstreamAdd(UpstreamAsk),
     /// Lists upstreams.
@@ -358,6 +387,10 @@ pub enum Reply {
         /// One answer for each of the adapter's questions.
         answers: Vec<String>,
     },
+    /// How a snapshot or rehearsal stands.
+    Work(Work),
+    /// What is remembered of rehearsals.
+    Rehearsals(Vec<Rehearsals>),
     /// Upstreams.
     Upstreams(Vec<Upstream>),
     /// Credentials without values.
@@ -437,6 +470,12 @@ pub struct Status {
     pub production_waiver: bool,
     /// The user id that the gateway runs under.
     pub uid: u32,
+    /// Where recovery points are kept.
+    #[serde(default)]
+    pub recovery_place: String,
+    /// What is remembered of rehearsals.
+    #[serde(default)]
+    pub rehearsals: Vec<Rehearsals>,
 }
 
 /// A session as it is handed out, once.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use killick_model::record::{Draft, Kind};
 use killick_model::request::{Pending, PendingState};
 use killick_model::{
-    Action, CallId, Code, Effect, EffectWord, Means, ObjectFacts, Obligation, PendingId, Refusal,
-    Survivable, UnixMillis,
+    Action, CallId, Code, Effect, EffectWord, Means, ObjectFacts, Obligation, Part, PendingId,
+    Refusal, Survivable, UnixMillis,
 };
 use killick_policy::Verdict as Said;
 use killick_policy::{Approved, CallCase, Needs, Pdp, Ruling, Standing};
@@ -19,6 +19,7 @@ use crate::obligations::{Hands, PointDue, PointTaken};
 use crate::ports::{Damage, Durability};
 use crate::requests::{Ask, Yes};
 use crate::sessions::LiveSession;
+use crate::wholes;
 
 /// What the gate said.
 #[must_use = "record and send the call, or tell the agent why not"]
@@ -232,7 +233,7 @@ impl Gate {
                 digest: call.digest(),
                 upstream: call.upstream(),
                 facts: &asked.facts,
-                obligations: self.obligations(call.action(), needs),
+                obligations: self.obligations(call.action(), &asked.facts, needs),
                 canonical: &canonical,
             })
             .await?;
@@ -254,7 +255,7 @@ impl Gate {
         (ruling, needs): (Ruling, Needs),
         yes: Option<Yes>,
     ) -> Result<Grounds, Refusal> {
-        let obligations = self.obligations(call.action(), &needs);
+        let obligations = self.obligations(call.action(), &asked.facts, &needs);
         let grace = obligations
             .iter()
             .filter_map(|obligation| match obligation {
@@ -439,11 +440,14 @@ impl Gate {
             production_waiver: self.config.production_waiver,
             session_in_production: asked.session_in_production,
         };
-        let means: Vec<Means> = action
-            .parts()
-            .iter()
-            .map(|part| if besides.means { means_of(part) } else { Means::default() })
-            .collect();
+        let means: Vec<Means> =
+            action
+                .parts()
+                .iter()
+                .map(|part| {
+                    if besides.means { self.means_of(part, &asked.facts) } else { Means::default() }
+                })
+                .collect();
         Ok(pdp.judge_call(&CallCase {
             principal: &asked.live.principal,
             action,
@@ -472,27 +476,56 @@ impl Gate {
         })
     }
 
-    fn obligations(&self, action: &Action, needs: &Needs) -> Vec<Obligation> {
+    fn obligations(
+        &self,
+        action: &Action,
+        facts: &[ObjectFacts],
+        needs: &Needs,
+    ) -> Vec<Obligation> {
         let mut all = Vec::new();
         for (at, (part, ways)) in action.parts().iter().zip(&needs.survivable).enumerate() {
             for way in ways {
-                let obligation = match way {
-                    Survivable::RecoveryPoint => part
+                let obligations: Vec<Obligation> = match way {
+                    Survivable::RecoveryPoint => self
+                        .points_of(part, facts)
+                        .into_iter()
+                        .map(|point| Obligation::RecoveryPoint { point, part: at })
+                        .collect(),
+                    Survivable::Deferred => part
                         .recovery
-                        .point
-                        .clone()
-                        .map(|point| Obligation::RecoveryPoint { point, part: at }),
-                    Survivable::Deferred => part.recovery.defer_millis.map(|millis| {
-                        let grace_millis = self.config.grace_millis.unwrap_or(millis);
-                        Obligation::Defer { grace_millis }
-                    }),
+                        .defer_millis
+                        .map(|millis| {
+                            let grace_millis = self.config.grace_millis.unwrap_or(millis);
+                            Obligation::Defer { grace_millis }
+                        })
+                        .into_iter()
+                        .collect(),
                 };
-                if let Some(obligation) = obligation.filter(|it| !all.contains(it)) {
-                    all.push(obligation);
+                for obligation in obligations {
+                    if !all.contains(&obligation) {
+                        all.push(obligation);
+                    }
                 }
             }
         }
         all
+    }
+
+    /// Returns the recovery points that make a part survivable: the pack's own, else snapshots of what lives on
+    /// its objects.
+    fn points_of(&self, part: &Part, facts: &[ObjectFacts]) -> Vec<String> {
+        match &part.recovery.point {
+            Some(point) => vec![point.clone()],
+            None => self.snapshots_for(part, facts).iter().map(wholes::point_name).collect(),
+        }
+    }
+
+    /// Returns which ways of survival a part has.
+    pub(crate) fn means_of(&self, part: &Part, facts: &[ObjectFacts]) -> Means {
+        Means {
+            recovery_point: !self.points_of(part, facts).is_empty(),
+            deferral: part.recovery.defer_millis.is_some(),
+        }
     }
 
     fn entry<C: Call>(&self, asked: &Asked<'_>, call: &C, id: &CallId, grounds: &Grounds) -> Draft {
@@ -521,15 +554,6 @@ impl Gate {
             "pending": asked.due.map(|due| due.pending.id.clone()),
         });
         entry
-    }
-}
-
-/// Returns which ways of survival the pack gives a part.
-#[must_use]
-pub(crate) fn means_of(part: &killick_model::Part) -> Means {
-    Means {
-        recovery_point: part.recovery.point.is_some(),
-        deferral: part.recovery.defer_millis.is_some(),
     }
 }
 

@@ -6,8 +6,6 @@ use killick_model::{
 };
 use killick_policy::{CallCase, Pdp, Standing, Verdict as Said};
 
-use crate::decide::means_of;
-
 /// An action as an adapter judged it, with what is assumed about its objects.
 pub struct Hypothesis<'a> {
     /// Who would ask.
@@ -26,7 +24,15 @@ pub struct Hypothesis<'a> {
 #[must_use]
 pub fn explain(pdp: &Pdp, id: serde_json::Value, hypothesis: &Hypothesis<'_>) -> Explanation {
     let action = hypothesis.action;
-    let means: Vec<Means> = action.parts().iter().map(means_of).collect();
+    // What lives on an object, the running gateway alone knows: here the pack's own ways are all there is.
+    let means: Vec<Means> = action
+        .parts()
+        .iter()
+        .map(|part| Means {
+            recovery_point: part.recovery.point.is_some(),
+            deferral: part.recovery.defer_millis.is_some(),
+        })
+        .collect();
     let standing = Standing {
         production_waiver: hypothesis.production_waiver,
         session_in_production: hypothesis.session_in_production,

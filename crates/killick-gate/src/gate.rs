@@ -1,6 +1,6 @@
 //! The gate itself: what it is made of, the record's two mints, errands, refusals.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use killick_model::admin::Upstream;
 use killick_model::record::{Draft, Kind};
@@ -23,6 +23,7 @@ use crate::ports::{
     BoxFuture, Damage, Durability, Receipt, Record, RecordError, Store, StoreError,
 };
 use crate::sessions::{LiveSession, Sessions};
+use crate::wholes::Wholes;
 
 /// What an owner may set about decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ pub struct Gate {
     pub(crate) created: CreatedCache,
     pub(crate) mirror: Mirror,
     pub(crate) answers: watch::Sender<u64>,
+    pub(crate) wholes: OnceLock<Arc<dyn Wholes>>,
     standings: Standings,
     sessions: Sessions,
 }
@@ -165,6 +167,7 @@ impl Gate {
             created: CreatedCache::default(),
             mirror: Mirror::default(),
             answers: watch::Sender::new(0),
+            wholes: OnceLock::new(),
             standings: Standings::default(),
             sessions: Sessions::default(),
         };

@@ -14,6 +14,7 @@ pub mod points;
 pub mod ports;
 pub mod programs;
 pub mod sessions;
+pub mod wholes;
 
 pub mod adapter;
 mod decide;

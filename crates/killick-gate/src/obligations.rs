@@ -1,11 +1,12 @@
 //! What must be done before a permit counts, one by one. One that fails falls to the human rung.
 
 use killick_model::record::{Draft, Kind};
-use killick_model::{Action, CallId, ObjectFacts};
+use killick_model::{Action, CallId, ObjectFacts, UpstreamName};
 
 use crate::gate::Gate;
 use crate::ports::{BoxFuture, Durability};
 use crate::sessions::LiveSession;
+use crate::wholes::{self, Progress, SnapshotAsk};
 
 /// A recovery point that exists at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,12 @@ impl Gate {
                 let Some(found) = facts.iter().find(|found| found.object == *object) else {
                     return Err(format!("nothing is known about {}", object.label()));
                 };
-                let result = hands.take_point(live, &point.point, found).await;
+                let result = match wholes::snapshot_of(&point.point) {
+                    // One copy of each, however many objects the part has.
+                    Some(name) if !self.lives_on(&name, object) => continue,
+                    Some(name) => self.snapshot_first(live, call, &name).await,
+                    None => hands.take_point(live, &point.point, found).await,
+                };
                 let mut entry = Draft::new(Kind::Obligation).of_principal(&live.principal);
                 entry.call = Some(call.clone());
                 entry.operation = Some(point.point.clone());
@@ -73,5 +79,23 @@ impl Gate {
             }
         }
         Ok(taken)
+    }
+
+    /// Copies what lives on an object, whole and off-site, before the object goes.
+    async fn snapshot_first(
+        &self,
+        live: &LiveSession,
+        call: &CallId,
+        name: &UpstreamName,
+    ) -> Result<PointTaken, String> {
+        let wholes = self.wholes.get().ok_or("nothing is known that could be copied whole")?;
+        let ask = SnapshotAsk {
+            by: None,
+            call: Some(call.clone()),
+            session: Some(live.principal.session.clone()),
+        };
+        let info = wholes.snapshot(name, ask, &Progress::default()).await?;
+        // It lies outside of whatever the call destroys, and expires by the gateway's own rule alone.
+        Ok(PointTaken { id: info.head.id.to_string(), locked: false })
     }
 }

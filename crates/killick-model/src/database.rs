@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{EnvironmentName, UpstreamName};
+use crate::object::ObjectRef;
 use crate::time::UnixMillis;
 
 /// How the gateway makes sure that it speaks to the server it means.
@@ -46,6 +47,9 @@ pub struct Database {
     pub read_role: Option<String>,
     /// What the gateway holds every session to.
     pub limits: DatabaseLimits,
+    /// The object of another upstream that its files lie on, as the human said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lives_on: Option<ObjectRef>,
     /// When it was added.
     pub added: UnixMillis,
 }

@@ -19,6 +19,7 @@ pub mod principal;
 pub mod readiness;
 pub mod record;
 pub mod refusal;
+pub mod rehearsal;
 pub mod request;
 pub mod time;
 

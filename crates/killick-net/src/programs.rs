@@ -3,20 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use killick_gate::Departure;
-use killick_gate::ports::BoxFuture;
-use killick_gate::programs::{ProgramCall, ProgramError, Programs, Running};
+use killick_gate::ports::{BoxFuture, Stream};
+use killick_gate::programs::{Lent, ProgramCall, ProgramError, Programs, Running, Scratch, Served};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::net::UnixListener;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Bytes read from a program at a time.
 const READ_BYTES: usize = 64 << 10;
 /// The most bytes that are kept of what a program says about itself.
 const SAID_BYTES_MAX: usize = 4 << 10;
+/// How long a program may take until it comes to its socket.
+pub const CALLER_SECONDS_MAX: u64 = 30;
 
 /// The programs of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,8 +33,91 @@ impl Programs for SystemPrograms {
         _departure: &'a Departure,
         call: ProgramCall,
     ) -> BoxFuture<'a, Result<Box<dyn Running>, ProgramError>> {
-        Box::pin(async move { start(call).map(|it| Box::new(it) as Box<dyn Running>) })
+        Box::pin(async move {
+            start(call, &Lent::default(), None).map(|(it, _)| Box::new(it) as Box<dyn Running>)
+        })
     }
+
+    fn start_lent<'a>(
+        &'a self,
+        _departure: &'a Departure,
+        call: ProgramCall,
+        lent: Lent,
+    ) -> BoxFuture<'a, Result<Served, ProgramError>> {
+        Box::pin(async move { serve(call, &lent) })
+    }
+
+    fn scratch<'a>(
+        &'a self,
+        unless_root: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Scratch, ProgramError>> {
+        Box::pin(scratch(unless_root))
+    }
+}
+
+async fn scratch(unless_root: Option<&str>) -> Result<Scratch, ProgramError> {
+    // Made with mode 0700, below the system's own folder: another user could not pass through the gateway's.
+    let room = TempDir::with_prefix("killick-scratch-")
+        .map_err(|error| failed("a scratch folder", error))?;
+    if let Some(user) = unless_root.filter(|_| rustix::process::geteuid().is_root()) {
+        let given = Command::new("chown").arg(user).arg(room.path()).status().await;
+        if !given.is_ok_and(|status| status.success()) {
+            return Err(failed("chown", format!("the scratch folder cannot be given to `{user}`")));
+        }
+    }
+    Ok(Scratch { folder: room.path().to_owned(), guard: Box::new(room) })
+}
+
+fn serve(call: ProgramCall, lent: &Lent) -> Result<Served, ProgramError> {
+    let program = call.program.clone();
+    let socket = match &lent.socket {
+        None => None,
+        Some(name) => {
+            let folder =
+                TempDir::with_prefix("killick-socket-").map_err(|error| failed(&program, error))?;
+            let listener = UnixListener::bind(folder.path().join(name))
+                .map_err(|error| failed(&program, error))?;
+            Some((listener, folder))
+        }
+    };
+    let folder = socket.as_ref().map(|(_, folder)| folder.path());
+    let (started, input) = start(call, lent, folder)?;
+    let input = input.ok_or_else(|| failed(&program, "it has no input"))?;
+    let process = started.child.id();
+    let caller = socket.map(|(listener, folder)| {
+        Box::pin(caller(program, listener, folder, process))
+            as BoxFuture<'static, Result<Stream, ProgramError>>
+    });
+    Ok(Served { running: Box::new(started), input: Box::new(input), caller })
+}
+
+/// Waits for the program's connection. Whoever else comes is sent away: the system names who it is.
+async fn caller(
+    program: String,
+    listener: UnixListener,
+    folder: TempDir,
+    process: Option<u32>,
+) -> Result<Stream, ProgramError> {
+    let waiting = async {
+        loop {
+            let (stream, _) = listener.accept().await.map_err(|error| failed(&program, error))?;
+            let peer = stream.peer_cred().ok().and_then(|peer| peer.pid());
+            let peer = peer.and_then(|pid| u32::try_from(pid).ok());
+            if peer.is_some() && peer == process {
+                return Ok(Box::new(stream) as Stream);
+            }
+            tracing::warn!(program, "somebody else came to its socket, and was sent away");
+        }
+    };
+    let taken = timeout(Duration::from_secs(CALLER_SECONDS_MAX), waiting)
+        .await
+        .unwrap_or_else(|_| Err(failed(&program, "it did not come to its socket in time")));
+    drop(folder);
+    taken
+}
+
+fn failed(program: &str, why: impl std::fmt::Display) -> ProgramError {
+    ProgramError::Failed { program: program.to_owned(), said: why.to_string() }
 }
 
 struct Started {
@@ -41,40 +129,44 @@ struct Started {
     _room: TempDir,
 }
 
-fn start(call: ProgramCall) -> Result<Started, ProgramError> {
+/// Starts a program. It reads where it is lent anything.
+fn start(
+    call: ProgramCall,
+    lent: &Lent,
+    socket: Option<&Path>,
+) -> Result<(Started, Option<ChildStdin>), ProgramError> {
     let ProgramCall { program, folders, arguments, environment, files } = call;
-    let failed = |error: std::io::Error| ProgramError::Failed {
-        program: program.clone(),
-        said: error.to_string(),
-    };
     let path = find(&program, &folders).ok_or_else(|| ProgramError::Missing(program.clone()))?;
     // Made with mode 0700: what is in it is for this user alone.
-    let room = TempDir::with_prefix("killick-program-").map_err(failed)?;
+    let room = TempDir::with_prefix("killick-program-").map_err(|it| failed(&program, it))?;
     let mut names = Vec::with_capacity(files.len());
     for (at, bytes) in files.iter().enumerate() {
         let name = room.path().join(at.to_string());
-        std::fs::write(&name, bytes).map_err(failed)?;
+        std::fs::write(&name, bytes).map_err(|it| failed(&program, it))?;
         names.push(name);
     }
-    let arguments = arguments.into_iter().map(|argument| filled(argument, &names));
-    let mut command = Command::new(path);
+    let home = lent.room.as_deref().unwrap_or(room.path());
+    let reads = *lent != Lent::default();
+    let mut command = as_user(&path, lent.unless_root.as_deref());
     command
-        .args(arguments)
+        .args(arguments.into_iter().map(|argument| filled(argument, &names)))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", room.path())
-        .current_dir(room.path())
-        .stdin(Stdio::null())
+        .env("HOME", home)
+        .current_dir(home)
+        .stdin(if reads { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    let socket = socket.map(Path::to_string_lossy).unwrap_or_default();
     for (name, value) in &environment {
-        command.env(name, value.as_str());
+        command.env(name, value.replace("{socket}", &socket));
     }
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = command.spawn().map_err(|it| failed(&program, it))?;
     let (Some(output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(ProgramError::Failed { program, said: "it has no output".into() });
+        return Err(failed(&program, "it has no output"));
     };
+    let input = child.stdin.take();
     let said = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&said);
     let listening = tokio::spawn(async move {
@@ -86,7 +178,21 @@ fn start(call: ProgramCall) -> Result<Started, ProgramError> {
             all.drain(..over);
         }
     });
-    Ok(Started { program, child, output, said, listening, _room: room })
+    Ok((Started { program, child, output, said, listening, _room: room }, input))
+}
+
+/// Returns the command, as another user where it would refuse to be root.
+fn as_user(path: &Path, unless_root: Option<&str>) -> Command {
+    let Some(user) = unless_root.filter(|_| rustix::process::geteuid().is_root()) else {
+        return Command::new(path);
+    };
+    let mut command = Command::new("setpriv");
+    command
+        .arg(format!("--reuid={user}"))
+        .arg(format!("--regid={user}"))
+        .arg("--clear-groups")
+        .arg(path);
+    command
 }
 
 impl Running for Started {
@@ -172,7 +278,7 @@ mod tests {
     }
 
     async fn output(call: ProgramCall) -> Result<String, ProgramError> {
-        let mut started = Box::new(start(call)?);
+        let mut started = Box::new(start(call, &Lent::default(), None)?.0);
         let mut all = Vec::new();
         while let Some(block) = started.read().await? {
             all.extend(block);
@@ -200,5 +306,47 @@ mod tests {
         let missing = output(call("no-such-program", &[], &[])).await;
         assert_eq!(missing, Err(ProgramError::Missing("no-such-program".into())));
         assert!(output(call("../bin/sh", &[], &[])).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_goes_in_to_a_program_comes_out() {
+        use tokio::io::AsyncWriteExt as _;
+        let room = tempfile::tempdir().unwrap();
+        let lent = Lent { room: Some(room.path().to_owned()), ..Lent::default() };
+        let Served { mut running, mut input, .. } = serve(call("cat", &[], &[]), &lent).unwrap();
+        input.write_all(b"hello").await.unwrap();
+        drop(input);
+        assert_eq!(running.read().await.unwrap().unwrap(), b"hello");
+        assert_eq!(running.read().await.unwrap(), None);
+        running.finish().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_but_the_program_itself_is_let_in_at_its_socket() {
+        let mut sleeping = call("sh", &["-c", "echo $DOOR; exec sleep 60"], &[]);
+        sleeping.environment.push(("DOOR".into(), zeroize::Zeroizing::new("{socket}".into())));
+        let lent = Lent { socket: Some("door".into()), ..Lent::default() };
+        let mut served = serve(sleeping, &lent).unwrap();
+        let said = served.running.read().await.unwrap().unwrap();
+        let folder = PathBuf::from(String::from_utf8(said).unwrap().trim());
+        let mut stranger = tokio::net::UnixStream::connect(folder.join("door")).await.unwrap();
+        let caller = tokio::spawn(served.caller.unwrap());
+        // The stranger's connection is closed, and the program is still waited for.
+        assert_eq!(stranger.read(&mut [0]).await.unwrap(), 0);
+        assert!(!caller.is_finished());
+        caller.abort();
+        let _ = caller.await;
+        assert!(!folder.exists(), "the socket goes with whoever waits at it");
+    }
+
+    #[tokio::test]
+    async fn a_scratch_folder_is_for_its_user_and_goes_with_its_guard() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let made = scratch(None).await.unwrap();
+        let mode = std::fs::metadata(&made.folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let folder = made.folder.clone();
+        drop(made);
+        assert!(!folder.exists());
     }
 }

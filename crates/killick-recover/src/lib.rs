@@ -6,5 +6,7 @@
 
 mod deferral;
 pub mod points;
+mod works;
 
 pub use deferral::{Cancelled, Deferrals, TICK_MILLIS};
+pub use works::{RETRY_MILLIS, SCHEDULE_SECONDS, Works};

@@ -9,12 +9,14 @@ use anyhow::Context as _;
 use killick_adapter_http::driver::{Assume, Explainer, HttpAdapter, HttpParts};
 use killick_adapter_http::pack::{self, Drift, Pack, PackSet, Problem};
 use killick_adapter_postgres::explain::Statements;
+use killick_adapter_postgres::snapshot::Snapshots;
 use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address, prepare};
 use killick_admin::ports::PackInfo;
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
 use killick_gate::ports::{Store as _, Streams, Vault};
 use killick_gate::programs::Programs;
+use killick_gate::wholes::Wholes;
 use killick_gate::{Gate, Pdp};
 use killick_model::admin::{Injection, Upstream};
 use killick_model::database::Database;
@@ -206,26 +208,56 @@ pub(crate) type Http = HttpAdapter;
 /// The adapter that serves databases.
 pub(crate) type Databases = PostgresAdapter;
 
-/// Builds the adapter that serves databases. `host` is the name that its certificate is for.
+/// The variable that names a folder with the databases' own tools.
+const TOOLS_VARIABLE: &str = "KILLICK_PG_BIN";
+
+/// Returns where the databases' own tools are looked for first.
+fn tool_folders() -> Vec<String> {
+    let named = std::env::var(TOOLS_VARIABLE).ok().filter(|it| !it.is_empty());
+    named.into_iter().chain(["/usr/lib/postgresql/*/bin".to_owned()]).collect()
+}
+
+/// What the adapter that serves databases has beside the house's own parts.
+pub(crate) struct ForDatabases {
+    /// Where recovery points are kept.
+    pub(crate) points: Arc<dyn Points>,
+    /// What runs the databases' own tools.
+    pub(crate) programs: Arc<dyn Programs>,
+    /// How fast a snapshot may be taken.
+    pub(crate) snapshot_bytes_per_second: Option<u64>,
+    /// Declared databases.
+    pub(crate) databases: Vec<Database>,
+    /// The name that its certificate is for.
+    pub(crate) host: String,
+}
+
+/// Builds the adapter that serves databases.
 #[must_use]
 pub(crate) fn build_databases(
     gate: &Arc<Gate>,
     streams: &Arc<dyn Streams>,
     vault: &Arc<dyn Vault>,
-    points: Arc<dyn Points>,
-    programs: Arc<dyn Programs>,
-    databases: Vec<Database>,
-    host: String,
+    parts: ForDatabases,
 ) -> Arc<Databases> {
     PostgresAdapter::new(PostgresParts {
         gate: Arc::clone(gate),
         streams: Arc::clone(streams),
         vault: Arc::clone(vault),
-        points,
-        programs,
-        databases,
-        host,
+        points: parts.points,
+        programs: parts.programs,
+        tools: tool_folders(),
+        snapshot_bytes_per_second: parts.snapshot_bytes_per_second,
+        databases: parts.databases,
+        host: parts.host,
     })
+}
+
+/// Tells the gate which databases can be copied whole, and returns them.
+#[must_use]
+pub(crate) fn wholes(gate: &Gate, databases: &Arc<Databases>) -> Arc<dyn Wholes> {
+    let wholes = Snapshots::of(databases);
+    gate.know_wholes(Arc::clone(&wholes));
+    wholes
 }
 
 /// Returns the address under which an agent reaches a database. `roots` is the file that knows the gateway's CA.

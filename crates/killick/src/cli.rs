@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use killick_model::{
-    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId, UpstreamName,
+    AgentName, CallId, EffectWord, EnvironmentName, PendingId, PointId, RequestId, SessionId,
+    UpstreamName,
 };
 
 mod access;
@@ -81,6 +82,22 @@ pub(crate) enum Command {
     /// Recovery points: what is kept, off-site and sealed, of what calls destroy
     #[command(subcommand)]
     Point(PointCommand),
+    /// Copies a database whole, off-site and sealed
+    #[command(
+        after_help = "Needs the database's own dump program on the gateway's machine.\n\nExample:\n  killick snapshot main"
+    )]
+    Snapshot {
+        /// Which database
+        database: UpstreamName,
+    },
+    /// Restores a database's latest snapshot into a scratch server, and checks it
+    #[command(
+        after_help = "Needs the database's own server programs on the gateway's machine.\n\nExample:\n  killick rehearse main --assert checks.sql"
+    )]
+    Rehearse(RehearseArgs),
+    /// Restores a snapshot beside its database, into one that is made for it; never over one that is there
+    #[command(after_help = "Example:\n  killick restore main --point k-... --into main_before")]
+    Restore(RestoreArgs),
     /// Upstreams: the hosts that agents may reach
     #[command(subcommand)]
     Upstream(UpstreamCommand),
@@ -147,6 +164,29 @@ pub(crate) struct UpArgs {
     /// Writes the gateway's address to this open file descriptor once it answers
     #[arg(long, value_name = "FD", conflicts_with = "ready_file")]
     pub(crate) ready_fd: Option<i32>,
+}
+
+/// `killick rehearse`
+#[derive(Debug, Args)]
+pub(crate) struct RehearseArgs {
+    /// Which database
+    pub(crate) database: UpstreamName,
+    /// A file of SQL queries that must each return true [default: the configured one]
+    #[arg(long = "assert", value_name = "FILE")]
+    pub(crate) assertions: Option<PathBuf>,
+}
+
+/// `killick restore`
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Which database
+    pub(crate) database: UpstreamName,
+    /// Which of its snapshots (`killick point list --database NAME`)
+    #[arg(long)]
+    pub(crate) point: PointId,
+    /// The name of the database that is made for it, at the same server
+    #[arg(long, value_name = "NEW_DATABASE")]
+    pub(crate) into: String,
 }
 
 /// `killick request`

@@ -299,6 +299,11 @@ without_fence = "read-only"
 # retention_days = 30
 # The most bytes of one point.
 # bytes_max = 68719476736
+# How often every database is copied whole, and how fast at the most.
+# snapshot_every = "24h"
+# snapshot_bytes_per_second = 20971520
+# SQL queries that must each return true after a snapshot was restored by `killick rehearse`.
+# assertions = "/etc/killick/assertions.sql"
 
 [record]
 # How often a checkpoint is signed at most.

@@ -14,10 +14,10 @@ use killick_gate::ports::{Record, Store, Streams, Vault};
 use killick_gate::{Gate, GateConfig, GateParts};
 use killick_model::record::{Draft, Kind};
 use killick_model::time::Clock;
-use killick_net::{Ca, Net, NetOptions, SystemClock, listen_admin, listen_tcp};
+use killick_net::{Ca, Net, NetOptions, SystemClock, SystemPrograms, listen_admin, listen_tcp};
 use killick_policy::Pdp;
-use killick_recover::Deferrals;
 use killick_recover::points::Sweeper;
+use killick_recover::{Deferrals, Works};
 use killick_store::journal::{DirectorySink, Journal, JournalOptions};
 use killick_store::{EnvironmentKey, FileKey, KeyProvider, Passphrase, SealedVault, SqliteStore};
 use killick_tlog::note::SigningKey;
@@ -143,14 +143,21 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         &gate,
         &streams,
         &vault,
-        recovery.points(),
-        Arc::new(killick_net::SystemPrograms),
-        store.databases()?,
-        database_door.address().ip().to_string(),
+        adapters::ForDatabases {
+            points: recovery.points(),
+            programs: Arc::new(SystemPrograms),
+            snapshot_bytes_per_second: config.recovery.snapshot_bytes_per_second,
+            databases: store.databases()?,
+            host: database_door.address().ip().to_string(),
+        },
     );
+    let every = config.recovery.snapshot_every_millis;
+    let wholes = adapters::wholes(&gate, &databases);
+    let works = Works::new(Arc::clone(&gate), wholes, recovery.points(), every);
+    recovery.know(&works);
     let deferrals =
         Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http, &databases)));
-    note_start(&gate, config, door.address(), &recovery.store().place()).await?;
+    note_start(&gate, config, door.address(), &recovery.points().place()).await?;
     let interrupted = deferrals.settle_interrupted().await?;
     if interrupted > 0 {
         tracing::warn!(interrupted, "calls were being sent when the gateway stopped");
@@ -171,6 +178,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let clockwork = tokio::spawn(Arc::clone(&deferrals).run());
     let sweeper = Sweeper::new(Arc::clone(&gate), Arc::clone(recovery.store()));
     let sweeping = tokio::spawn(sweeper.run());
+    let copying = tokio::spawn(works.run());
     let (stopping, stopped) = watch::channel(false);
     let agents = door.address();
     let serving_agents = tokio::spawn(door.serve(
@@ -192,6 +200,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     stopping.send_replace(true);
     clockwork.abort();
     sweeping.abort();
+    copying.abort();
     let _ = serving_agents.await;
     let _ = serving_databases.await;
     let _ = serving_people.await;

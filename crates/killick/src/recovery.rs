@@ -1,13 +1,16 @@
 //! Where recovery points are kept: the place, its key, its credential.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, bail};
 use killick_admin::ports::Recovery;
 use killick_gate::points::Points;
 use killick_gate::ports::BoxFuture;
+use killick_model::rehearsal::{Rehearsals, Work};
+use killick_model::{PointId, UpstreamName};
 use killick_net::{S3Options, s3};
+use killick_recover::Works;
 use killick_recover::points::{PointStore, PointStoreParts, RecoveryKey, RecoveryKeys, local};
 use killick_store::{FileKey, KeyProvider as _};
 use zeroize::Zeroizing;
@@ -17,6 +20,8 @@ use crate::home::Home;
 
 /// What the recovery key is derived for.
 const PURPOSE: &str = "killick-recovery/1";
+/// The most bytes of a file of assertions.
+const ASSERTIONS_BYTES_MAX: u64 = 256 << 10;
 /// The variables that a credential for an object store is taken from, as its own clients name them.
 const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
@@ -28,6 +33,9 @@ pub(crate) struct Recoveries {
     points: Arc<PointStore>,
     /// One rotation at a time.
     rotating: tokio::sync::Mutex<()>,
+    /// Snapshots and rehearsals, once there is something to take them of.
+    works: OnceLock<Arc<Works>>,
+    assertions: Option<PathBuf>,
 }
 
 impl Recoveries {
@@ -59,12 +67,35 @@ impl Recoveries {
             home: home.clone(),
             points: Arc::new(points),
             rotating: tokio::sync::Mutex::default(),
+            works: OnceLock::new(),
+            assertions: recovery.assertions.clone(),
         })
     }
 
     /// Returns the place.
     pub(crate) fn store(&self) -> &Arc<PointStore> {
         &self.points
+    }
+
+    /// Tells who takes snapshots.
+    pub(crate) fn know(&self, works: &Arc<Works>) {
+        // A second one would be a mistake of the wiring, and changes nothing.
+        let _ = self.works.set(Arc::clone(works));
+    }
+
+    fn works(&self) -> Result<&Arc<Works>, String> {
+        self.works.get().ok_or_else(|| "the gateway has not started yet".to_owned())
+    }
+
+    /// Reads the configured assertions.
+    fn assertions(&self) -> Result<String, String> {
+        let Some(path) = &self.assertions else { return Ok(String::new()) };
+        let failed =
+            |error: std::io::Error| format!("the assertions in {}: {error}", path.display());
+        if std::fs::metadata(path).map_err(failed)?.len() > ASSERTIONS_BYTES_MAX {
+            return Err(format!("{} is longer than is read", path.display()));
+        }
+        std::fs::read_to_string(path).map_err(failed)
     }
 
     async fn rotate(&self) -> anyhow::Result<usize> {
@@ -97,6 +128,43 @@ impl Recovery for Recoveries {
 
     fn rotate_key(&self) -> BoxFuture<'_, Result<usize, String>> {
         Box::pin(async move { self.rotate().await.map_err(|error| format!("{error:#}")) })
+    }
+
+    fn snapshot(&self, database: &UpstreamName, by: String) -> Result<(), String> {
+        self.works()?.snapshot(database, Some(by))
+    }
+
+    fn rehearse<'a>(
+        &'a self,
+        database: &'a UpstreamName,
+        by: String,
+        assertions: Option<String>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let assertions = match assertions {
+                Some(given) => given,
+                None => self.assertions()?,
+            };
+            self.works()?.rehearse(database, Some(by), assertions).await
+        })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        database: &'a UpstreamName,
+        point: &'a PointId,
+        into: String,
+        by: String,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move { self.works()?.restore(database, point, into, Some(by)).await })
+    }
+
+    fn work(&self, database: &UpstreamName) -> Option<Work> {
+        self.works().ok()?.work(database)
+    }
+
+    fn rehearsals(&self) -> BoxFuture<'_, Result<Vec<Rehearsals>, String>> {
+        Box::pin(async move { self.works()?.rehearsals().await })
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) async fn catalogue(url: &str) -> anyhow::Result<(UpstreamName, Vec<St
         role: None,
         read_role: None,
         limits: DatabaseLimits::default(),
+        lives_on: None,
         added: clock.now(),
     };
     store.database_put(&database)?;
@@ -85,10 +86,13 @@ pub(crate) async fn catalogue(url: &str) -> anyhow::Result<(UpstreamName, Vec<St
         &gate,
         &streams,
         &vault,
-        Arc::new(killick_gate::points::Nowhere),
-        Arc::new(killick_net::SystemPrograms),
-        vec![database.clone()],
-        "localhost".into(),
+        adapters::ForDatabases {
+            points: Arc::new(killick_gate::points::Nowhere),
+            programs: Arc::new(killick_net::SystemPrograms),
+            snapshot_bytes_per_second: None,
+            databases: vec![database.clone()],
+            host: "localhost".into(),
+        },
     );
     let answers = databases
         .catalogue_answers(&database, None)

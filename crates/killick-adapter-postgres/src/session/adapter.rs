@@ -34,8 +34,12 @@ pub struct PostgresParts {
     pub vault: Arc<dyn Vault>,
     /// Where recovery points are kept.
     pub points: Arc<dyn Points>,
-    /// Programs of the machine: those that write down definitions.
+    /// Programs of the machine: the server's own tools, and those that write down definitions.
     pub programs: Arc<dyn Programs>,
+    /// Folders with those tools, before the usual ones.
+    pub tools: Vec<String>,
+    /// How fast a snapshot may be taken, in bytes a second; as fast as it goes when absent.
+    pub snapshot_bytes_per_second: Option<u64>,
     /// Declared databases.
     pub databases: Vec<Database>,
     /// The name that the certificate towards agents is for.
@@ -49,6 +53,8 @@ pub struct PostgresAdapter {
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) points: Arc<dyn Points>,
     pub(crate) programs: Arc<dyn Programs>,
+    pub(crate) tools: Vec<String>,
+    pub(crate) snapshot_bytes_per_second: Option<u64>,
     pub(crate) host: String,
     pub(crate) catalogues: Catalogues,
     own: OwnConnections,
@@ -66,6 +72,8 @@ impl PostgresAdapter {
             vault: parts.vault,
             points: parts.points,
             programs: parts.programs,
+            tools: parts.tools,
+            snapshot_bytes_per_second: parts.snapshot_bytes_per_second,
             host: parts.host,
             catalogues: Catalogues::default(),
             own: OwnConnections::default(),
@@ -99,6 +107,13 @@ impl PostgresAdapter {
     pub fn database(&self, name: &str) -> Option<Arc<Database>> {
         let name = UpstreamName::parse(name).ok()?;
         self.databases.read().get(&name).cloned()
+    }
+
+    /// Returns every declared database, by name.
+    pub(crate) fn declared(&self) -> Vec<Arc<Database>> {
+        let mut all: Vec<_> = self.databases.read().values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     pub(crate) fn admit_cancel(&self, id: u32, cancel: Cancel) {

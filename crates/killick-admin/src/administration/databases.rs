@@ -48,6 +48,14 @@ impl Administration {
                 "choose another name, or add --replace to change a database",
             ));
         }
+        if let Some(object) = &ask.lives_on
+            && !upstreams.iter().any(|it| it.name == object.upstream)
+        {
+            return Err(AdminError::missing(
+                format!("upstream `{}` for the database to live on", object.upstream),
+                "declare the upstream first with `killick upstream add`",
+            ));
+        }
         let password = Zeroizing::new(ask.password.expose().as_bytes().to_vec());
         let database = Database {
             name: ask.name,
@@ -61,6 +69,7 @@ impl Administration {
             role: ask.role,
             read_role: ask.read_role,
             limits: DatabaseLimits::default(),
+            lives_on: ask.lives_on,
             added: gate.now(),
         };
         let info = CredentialInfo {

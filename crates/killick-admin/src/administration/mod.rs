@@ -118,6 +118,15 @@ impl Administration {
             Command::PointList { database } => self.point_list(database).await,
             Command::PointShow { id } => self.point_show(id).await,
             Command::PointRemove { id } => self.point_remove(by, id).await,
+            Command::SnapshotBegin { database } => self.snapshot_begin(by, database).await,
+            Command::RehearseBegin { database, assertions } => {
+                self.rehearse_begin(by, database, assertions).await
+            }
+            Command::RestoreBegin { database, point, into } => {
+                self.restore_begin(by, database, point, into).await
+            }
+            Command::WorkShow { database } => self.work_show(&database),
+            Command::RehearsalList {} => self.rehearsal_list().await,
             Command::UpstreamAdd(ask) => self.upstream_add(by, ask).await,
             Command::UpstreamList {} => self.upstream_list().await,
             Command::UpstreamRemove { name } => self.upstream_remove(by, name).await,
@@ -362,6 +371,11 @@ impl Command {
             Self::PointList { .. } => "point list",
             Self::PointShow { .. } => "point show",
             Self::PointRemove { .. } => "point remove",
+            Self::SnapshotBegin { .. } => "snapshot",
+            Self::RehearseBegin { .. } => "rehearse",
+            Self::RestoreBegin { .. } => "restore",
+            Self::WorkShow { .. } => "snapshot show",
+            Self::RehearsalList {} => "rehearsal list",
             Self::UpstreamAdd(_) => "upstream add",
             Self::UpstreamList {} => "upstream list",
             Self::UpstreamRemove { .. } => "upstream remove",

@@ -59,6 +59,9 @@ impl Administration {
             break_glasses,
             production_waiver: gate.config().production_waiver,
             uid: self.parts.uid,
+            recovery_place: self.parts.recovery.points().place(),
+            // What cannot be read is said by the command that asks for it alone.
+            rehearsals: self.parts.recovery.rehearsals().await.unwrap_or_default(),
         })))
     }
 }

@@ -95,6 +95,18 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
         (Command::PointList { database: None }, NotNeededReads),
         (Command::PointShow { id: name("k-1") }, NotNeededReads),
         (Command::PointRemove { id: name("k-1") }, Needed),
+        (Command::SnapshotBegin { database: name("main") }, NotNeededNarrows),
+        (Command::RehearseBegin { database: name("main"), assertions: None }, Needed),
+        (
+            Command::RestoreBegin {
+                database: name("main"),
+                point: name("k-1"),
+                into: "main_before".into(),
+            },
+            Needed,
+        ),
+        (Command::WorkShow { database: name("main") }, NotNeededReads),
+        (Command::RehearsalList {}, NotNeededReads),
         (Command::UpstreamAdd(upstream_ask("second")), Needed),
         (Command::DatabaseAdd(Box::new(database_ask("second"))), Needed),
         (Command::DatabaseList {}, NotNeededReads),
@@ -164,7 +176,7 @@ fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
 }
 
 /// How many commands there are beside `explain`, which the stage's adapters do not know.
-const COMMANDS: usize = 47;
+const COMMANDS: usize = 52;
 
 async fn nth(at: usize) -> (Stage, Command, Proof) {
     let stage = Stage::open().await;

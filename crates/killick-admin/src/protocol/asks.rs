@@ -1,7 +1,9 @@
 //! What people ask for: sessions, databases, upstreams, credentials.
 
 use killick_model::database::DatabaseTls;
-use killick_model::{AgentName, CredentialName, EnvironmentName, Scope, Tier, UpstreamName};
+use killick_model::{
+    AgentName, CredentialName, EnvironmentName, ObjectRef, Scope, Tier, UpstreamName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
@@ -60,6 +62,9 @@ pub struct DatabaseAsk {
     /// The role that sessions of other environments read as, where a human grants it.
     #[serde(default)]
     pub read_role: Option<String>,
+    /// The object of another upstream that its files lie on.
+    #[serde(default)]
+    pub lives_on: Option<ObjectRef>,
     /// Takes the place of one with the same name.
     pub replace: bool,
 }

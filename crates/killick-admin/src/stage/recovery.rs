@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use killick_gate::points::{PointError, PointReader, PointWriter, Points};
 use killick_gate::ports::BoxFuture;
 use killick_model::point::{PointHead, PointInfo, PointKind};
+use killick_model::rehearsal::{Rehearsals, Work};
 use killick_model::{PointId, UpstreamName};
 use parking_lot::Mutex;
 
@@ -18,6 +19,7 @@ struct Kept(Mutex<Vec<PointInfo>>);
 pub(crate) struct FakeRecovery {
     kept: Arc<Kept>,
     rotations: AtomicU64,
+    begun: Mutex<Vec<String>>,
 }
 
 impl FakeRecovery {
@@ -37,11 +39,12 @@ impl FakeRecovery {
             manifest: serde_json::Value::Null,
         };
         let kept = Arc::new(Kept(Mutex::new(vec![info])));
-        Self { kept, rotations: AtomicU64::new(0) }
+        Self { kept, rotations: AtomicU64::new(0), begun: Mutex::default() }
     }
 
     pub(crate) fn state(&self) -> String {
-        format!("{:?} {}", self.kept.0.lock(), self.rotations.load(Ordering::SeqCst))
+        let begun = self.begun.lock();
+        format!("{:?} {} {begun:?}", self.kept.0.lock(), self.rotations.load(Ordering::SeqCst))
     }
 }
 
@@ -53,6 +56,40 @@ impl Recovery for FakeRecovery {
     fn rotate_key(&self) -> BoxFuture<'_, Result<usize, String>> {
         self.rotations.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { Ok(1) })
+    }
+
+    fn snapshot(&self, _: &UpstreamName, by: String) -> Result<(), String> {
+        self.begun.lock().push(format!("snapshot by {by}"));
+        Ok(())
+    }
+
+    fn rehearse<'a>(
+        &'a self,
+        _: &'a UpstreamName,
+        by: String,
+        _: Option<String>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        self.begun.lock().push(format!("rehearsal by {by}"));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        _: &'a UpstreamName,
+        _: &'a PointId,
+        into: String,
+        by: String,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        self.begun.lock().push(format!("restore into {into} by {by}"));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn work(&self, _: &UpstreamName) -> Option<Work> {
+        Some(Work::Running { stage: "copying".into(), bytes: 0 })
+    }
+
+    fn rehearsals(&self) -> BoxFuture<'_, Result<Vec<Rehearsals>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

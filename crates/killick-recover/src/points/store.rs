@@ -221,9 +221,12 @@ impl Destination {
     }
 
     async fn info_bytes(&self, path: &Path, id: &PointId) -> Result<Bytes, PointError> {
-        let missing = |error: &object_store::Error| match error {
-            object_store::Error::NotFound { .. } => PointError::Missing(id.clone()),
-            other => said(other),
+        let missing = |error: &object_store::Error| {
+            if matches!(error, object_store::Error::NotFound { .. }) {
+                PointError::Missing(id.clone())
+            } else {
+                said(error)
+            }
         };
         let found = self.store.get(path).await.map_err(|error| missing(&error))?;
         if found.meta.size > INFO_BYTES_MAX {

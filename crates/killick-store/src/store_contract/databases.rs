@@ -20,6 +20,7 @@ fn database(name: &str, host: &str) -> Database {
         role: None,
         read_role: None,
         limits: DatabaseLimits::default(),
+        lives_on: None,
         added: UnixMillis(NOW),
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use killick_model::principal::ScopedEffect;
 use killick_model::{
-    AgentName, CredentialName, EnvironmentName, Owner, PointId, SessionId, Tier, UpstreamName,
+    AgentName, CredentialName, EnvironmentName, ObjectRef, Owner, PointId, SessionId, Tier,
+    UpstreamName,
 };
 
 use super::parse_duration;
@@ -282,6 +283,9 @@ pub(crate) struct DatabaseAddArgs {
     /// It lies on loopback or in a private network
     #[arg(long)]
     pub(crate) private_address: bool,
+    /// The object of another upstream that its files lie on; a snapshot then makes deleting that survivable
+    #[arg(long, value_name = "UPSTREAM:KIND:ID", value_parser = parse_object)]
+    pub(crate) lives_on: Option<ObjectRef>,
     /// Takes the place of one with the same name
     #[arg(long)]
     pub(crate) replace: bool,
@@ -325,6 +329,25 @@ pub(crate) struct DatabasePrepareArgs {
     /// Prints what was found alone, and fails when a layer is missing
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+fn parse_object(raw: &str) -> Result<ObjectRef, String> {
+    let mut parts = raw.splitn(3, ':');
+    let (Some(upstream), Some(kind), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("an object is written UPSTREAM:KIND:ID, as `provider:volume:ID`".to_owned());
+    };
+    let plain = |text: &str| {
+        (1..=ObjectRef::ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    };
+    if !plain(kind) || !plain(id) {
+        return Err("kind and id are 1 to 512 bytes without control characters".to_owned());
+    }
+    Ok(ObjectRef {
+        upstream: UpstreamName::parse(upstream).map_err(|error| error.to_string())?,
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+        within: None,
+    })
 }
 
 fn parse_effect(raw: &str) -> Result<ScopedEffect, String> {

@@ -59,6 +59,7 @@ fn asked(args: DatabaseAddArgs) -> Result<DatabaseAsk, Failure> {
         environment: args.environment,
         role: args.role,
         read_role: args.read_role,
+        lives_on: args.lives_on,
         replace: args.replace,
     })
 }
@@ -147,10 +148,14 @@ fn list(session: &Session) -> Ended {
                 DatabaseTls::Verify => "verified".into(),
                 DatabaseTls::Pinned { .. } => "pinned".into(),
             },
+            it.lives_on
+                .as_ref()
+                .map(|object| plain(&format!("{}:{}", object.upstream, object.label()), 200))
+                .unwrap_or_default(),
         ]
     });
     session.screen.table(
-        &["database", "server", "environment", "role", "TLS"],
+        &["database", "server", "environment", "role", "TLS", "lives on"],
         rows.collect(),
         "No databases. Declare one with `killick database add`.",
     );

@@ -10,6 +10,7 @@ mod policy;
 mod request;
 mod resource;
 mod session;
+pub(crate) mod snapshot;
 mod status;
 mod undo;
 
@@ -56,6 +57,9 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Database(command) => database::database(&session, command),
         Command::Undo(args) => undo::undo(&session, args),
         Command::Point(command) => point::point(&session, command),
+        Command::Snapshot { database } => snapshot::snapshot(&session, database),
+        Command::Restore(args) => snapshot::restore(&session, args),
+        Command::Rehearse(args) => snapshot::rehearse(&session, args),
         Command::Upstream(command) => resource::upstream(&session, command),
         Command::Credential(command) => resource::credential(&session, command),
         Command::Request(command) => request::request(&session, command),

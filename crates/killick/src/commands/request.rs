@@ -1,8 +1,11 @@
 //! `killick request`, `killick grant`, `killick break-glass` and `killick pending`
 
 use killick_admin::protocol::{Command, Reply};
+use killick_gate::wholes::snapshot_of;
+use killick_model::Obligation;
 use killick_model::request::{AccessRequest, PendingState, RequestState};
 
+use super::snapshot::last_passed;
 use super::{Ended, Session, now, unexpected};
 use crate::cli::{BreakGlassCommand, GrantCommand, PendingCommand, RequestCommand};
 use crate::failure::Exit;
@@ -19,6 +22,7 @@ pub(super) fn request(session: &Session, command: RequestCommand) -> Ended {
                 session.screen.json(&request);
             } else {
                 show(&session.screen, &request, now());
+                rehearsed(session, &request)?;
             }
             Ok(Exit::Done)
         }
@@ -27,12 +31,39 @@ pub(super) fn request(session: &Session, command: RequestCommand) -> Ended {
                 // Nobody says yes to what they have not been shown.
                 let asked = one(session, Command::RequestShow { id: id.clone() })?;
                 show(&session.screen, &asked, now());
+                rehearsed(session, &asked)?;
                 session.screen.line("");
             }
             answered(session, Command::RequestApprove { id, send, note })
         }
         RequestCommand::Deny { id, note } => answered(session, Command::RequestDeny { id, note }),
     }
+}
+
+/// Says when what the request touches was last restored somewhere with success.
+fn rehearsed(session: &Session, request: &AccessRequest) -> Result<(), crate::failure::Failure> {
+    let mut names: Vec<_> = request
+        .obligations
+        .iter()
+        .filter_map(|it| match it {
+            Obligation::RecoveryPoint { point, .. } => snapshot_of(point),
+            Obligation::Defer { .. } => None,
+        })
+        .collect();
+    let Reply::Databases(databases) = session.ask(Command::DatabaseList {})? else {
+        return Err(unexpected());
+    };
+    names.extend(databases.into_iter().map(|it| it.name).filter(|it| *it == request.upstream));
+    if names.is_empty() {
+        return Ok(());
+    }
+    let Reply::Rehearsals(all) = session.ask(Command::RehearsalList {})? else {
+        return Err(unexpected());
+    };
+    for name in names {
+        session.screen.field("last rehearsal", &last_passed(&name, &all));
+    }
+    Ok(())
 }
 
 fn one(session: &Session, command: Command) -> Result<AccessRequest, crate::failure::Failure> {

@@ -106,6 +106,15 @@ pub(super) fn status(session: &Session) -> Ended {
             status.policies_version.get(..12).unwrap_or(&status.policies_version)
         ),
     );
+    if !status.recovery_place.is_empty() {
+        screen.field("recovery points", &format!("kept in {}", plain(&status.recovery_place, 200)));
+    }
+    for it in status.rehearsals.iter().filter_map(|it| it.last.as_ref()) {
+        let word = if it.passed() { "passed" } else { "FAILED" };
+        let text = format!("{}: {word} {}", it.database, relative(it.at, now()));
+        let tone = if it.passed() { Tone::Good } else { Tone::Bad };
+        screen.field("last rehearsal", &screen.tone(tone, &text));
+    }
     loud(screen, &status);
     Ok(Exit::Done)
 }

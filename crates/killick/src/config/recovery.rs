@@ -15,6 +15,10 @@ const GRACE_MILLIS_MAX: u64 = 30 * 86_400_000;
 const RETENTION_DAYS: u32 = 30;
 /// The longest time that a point is kept.
 const RETENTION_DAYS_MAX: u32 = 3_650;
+/// The shortest time between two snapshots by schedule.
+const SNAPSHOT_EVERY_MILLIS_MIN: u64 = 60_000;
+/// The slowest that a snapshot may be taken: slower, and it would never end.
+const SNAPSHOT_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 /// The longest text of a region or an address.
 const TEXT_BYTES_MAX: usize = 200;
 
@@ -39,6 +43,14 @@ pub(crate) struct Recovery {
     /// The most bytes of one point.
     #[serde(deserialize_with = "bytes_max")]
     pub(crate) bytes_max: u64,
+    /// How often every database is copied whole, in milliseconds; never by itself when absent.
+    #[serde(deserialize_with = "every", rename = "snapshot_every")]
+    pub(crate) snapshot_every_millis: Option<u64>,
+    /// How fast a snapshot may be taken, in bytes a second; as fast as it goes when absent.
+    #[serde(deserialize_with = "speed")]
+    pub(crate) snapshot_bytes_per_second: Option<u64>,
+    /// A file of SQL queries that must each return true after a snapshot was restored.
+    pub(crate) assertions: Option<PathBuf>,
 }
 
 impl Default for Recovery {
@@ -50,6 +62,9 @@ impl Default for Recovery {
             region: None,
             retention_days: RETENTION_DAYS,
             bytes_max: POINT_BYTES_MAX,
+            snapshot_every_millis: None,
+            snapshot_bytes_per_second: None,
+            assertions: None,
         }
     }
 }
@@ -134,6 +149,22 @@ fn retention<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error
     } else {
         Err(serde::de::Error::custom("points are kept for 1 to 3650 days"))
     }
+}
+
+fn every<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let millis = duration(deserializer)?;
+    if millis < SNAPSHOT_EVERY_MILLIS_MIN {
+        return Err(serde::de::Error::custom("snapshots are taken once a minute at the most"));
+    }
+    Ok(Some(millis))
+}
+
+fn speed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let bytes = u64::deserialize(deserializer)?;
+    if bytes < SNAPSHOT_BYTES_PER_SECOND_MIN {
+        return Err(serde::de::Error::custom("a snapshot takes 65536 bytes a second at the least"));
+    }
+    Ok(Some(bytes))
 }
 
 fn bytes_max<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

@@ -10,24 +10,24 @@ use tempfile::TempDir;
 /// The login that the gateway has, and that a program has without it.
 const LOGIN: &str = "app:app-password-7";
 /// Rows of the table that nobody may lose.
-pub const KEPT_ROWS: &str = "600";
+pub(crate) const KEPT_ROWS: &str = "600";
 
 /// A server with two databases of the same owner: `shop` behind the gateway, `plain` for the same program without it.
-pub struct Stage {
-    pub server: Server,
-    pub gateway: Gateway,
-    pub dir: TempDir,
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) gateway: Gateway,
+    pub(crate) dir: TempDir,
 }
 
 impl Stage {
     /// Starts a server that is reached without TLS.
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let dir = TempDir::new().unwrap();
         Self::of(Server::start(), dir, "127.0.0.1", "disable", &[], None).await
     }
 
     /// Puts a gateway in front of a server. `more` stands behind `database add`.
-    pub async fn of(
+    pub(crate) async fn of(
         server: Server,
         dir: TempDir,
         host: &str,
@@ -57,14 +57,14 @@ impl Stage {
     }
 
     /// Opens a session and returns the address that it was given.
-    pub async fn session(&self) -> String {
+    pub(crate) async fn session(&self) -> String {
         let base = ["session", "open", "--agent", "coder", "--environment", "staging"];
         let opened = self.gateway.json(&[&base[..], &["--task", "work"]].concat()).await.unwrap();
         opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned()
     }
 
     /// Returns the address of the same owner's other database, around the gateway.
-    pub fn around(&self) -> String {
+    pub(crate) fn around(&self) -> String {
         format!("postgres://{LOGIN}@127.0.0.1:{}/plain?sslmode=disable", self.server.port())
     }
 
@@ -88,7 +88,7 @@ impl Stage {
 
     /// Runs a program around the gateway and through it: it must succeed and print the same. What policy holds is
     /// approved where the program asks for it.
-    pub async fn same_both_ways(&self, program: &dyn Fn() -> Command) {
+    pub(crate) async fn same_both_ways(&self, program: &dyn Fn() -> Command) {
         let direct = run(program().env("DATABASE_URL", self.around()));
         let url = self.session().await;
         let through =
@@ -102,7 +102,7 @@ impl Stage {
     }
 
     /// Runs a program that tries what is refused, and returns what it prints; nothing is lost.
-    pub async fn refused(&self, program: &mut Command) -> String {
+    pub(crate) async fn refused(&self, program: &mut Command) -> String {
         let url = self.session().await;
         let said = run(program.arg("refused").env("DATABASE_URL", url));
         assert!(!said.contains("PASSED"), "{said}");
@@ -123,26 +123,26 @@ fn tools() -> PathBuf {
 }
 
 /// Returns the path of a script beside this file.
-pub fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
 /// A script under Python, with the packages installed for it.
-pub fn python(name: &str) -> Command {
+pub(crate) fn python(name: &str) -> Command {
     let mut command = Command::new(tools().join("python/bin/python"));
     command.arg("-B").arg(script(name));
     command
 }
 
 /// A script under Node, which finds its packages by `KILLICK_NODE_MODULES`.
-pub fn node(name: &str) -> Command {
+pub(crate) fn node(name: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(script(name)).env("KILLICK_NODE_MODULES", tools().join("node/node_modules"));
     command
 }
 
 /// Runs a command that must succeed and returns what it printed.
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = ended(command);
     let said = String::from_utf8_lossy(&output.stderr);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -151,6 +151,6 @@ pub fn run(command: &mut Command) -> String {
 }
 
 /// Runs a command to its end.
-pub fn ended(command: &mut Command) -> Output {
+pub(crate) fn ended(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).env_remove("PGPASSWORD").env_remove("PGSERVICE").output().unwrap()
 }
