@@ -9,6 +9,10 @@
     clippy::wildcard_enum_match_arm,
     reason = "kinds of statements that are not named are carried as they are; what they may do was judged before"
 )]
+#![expect(
+    clippy::struct_excessive_bools,
+    reason = "a session and its transaction stand in many places, each a yes or no of its own"
+)]
 #![expect(clippy::too_many_lines, reason = "a login is one story from top to bottom")]
 
 pub(crate) mod adapter;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use killick_gate::ErrandKind;
 use killick_gate::points::{PointError, Points};
 use killick_gate::programs::Programs;
-use killick_model::point::{PointInfo, PointKind, UndoAsk, UndoReport};
+use killick_model::point::{PointInfo, PointKind, UndoAsk, UndoReport, WhenEdited};
 use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Effect, Facet, Refusal};
 
@@ -168,7 +168,7 @@ async fn in_transaction(
     if !ask.fire_triggers {
         report.triggers_held = triggers.iter().map(apply::Trigger::label).collect();
     }
-    let in_the_way = report.edited() > 0 && !ask.skip_edited;
+    let in_the_way = report.edited() > 0 && ask.edited != WhenEdited::Skip;
     if ask.dry_run || in_the_way {
         return Ok(report);
     }

@@ -19,8 +19,8 @@ use killick_model::request::{
 use killick_model::time::Clock;
 use killick_model::{
     Action, AgentName, BackupsFate, CallDigest, CallId, CredentialName, Effect, EffectWord,
-    EnvironmentName, ObjectRef, Owner, Part, PendingId, Principal, Recovery, RequestId, Scope,
-    SessionId, UnixMillis, UpstreamName,
+    EnvironmentName, ObjectRef, Owner, Part, PendingId, Principal, RequestId, Scope, SessionId,
+    UnixMillis, UpstreamName,
 };
 use killick_policy::{ActionCatalogue, Pdp, PolicySource};
 use killick_store::memory::MemoryStore;

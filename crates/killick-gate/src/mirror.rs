@@ -165,7 +165,9 @@ mod tests {
     fn keep(mirror: &Mirror, generation: Option<u64>, parked: usize) {
         let session = SessionId::parse("s-1").unwrap();
         let found = Awaiting { parked, approved: 0 };
-        mirror.keep(generation, |held| drop(held.awaiting.insert(session, found)));
+        mirror.keep(generation, |held| {
+            held.awaiting.insert(session, found);
+        });
     }
 
     #[test]
@@ -199,7 +201,9 @@ mod tests {
         let mirror = Mirror::default();
         for at in 0..REMEMBERED_MAX + 10 {
             let session = SessionId::parse(&format!("s-{at}")).unwrap();
-            mirror.keep(Some(1), |held| drop(held.awaiting.insert(session, Awaiting::default())));
+            mirror.keep(Some(1), |held| {
+                held.awaiting.insert(session, Awaiting::default());
+            });
         }
         assert!(mirror.held.lock().awaiting.len() <= REMEMBERED_MAX);
     }

@@ -90,15 +90,25 @@ pub struct UndoAsk {
     /// Rows that were edited since and are overwritten all the same, as the plan names them (`public.orders id=7`).
     #[serde(default)]
     pub overwrite: Vec<String>,
-    /// Whether every edited row is overwritten.
+    /// What happens where other rows were edited since.
     #[serde(default)]
-    pub overwrite_all: bool,
-    /// Whether edited rows are left as they are and the others restored.
-    #[serde(default)]
-    pub skip_edited: bool,
+    pub edited: WhenEdited,
     /// Whether the tables' own triggers fire for what is restored.
     #[serde(default)]
     pub fire_triggers: bool,
+}
+
+/// What an undo does where a row was edited since it was kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenEdited {
+    /// Nothing is restored at all.
+    #[default]
+    Refuse,
+    /// The row is left as it is, and the others are restored.
+    Skip,
+    /// The row is overwritten.
+    Overwrite,
 }
 
 /// What an undo did, or would do.

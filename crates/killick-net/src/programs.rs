@@ -343,8 +343,8 @@ mod tests {
     async fn a_scratch_folder_is_for_its_user_and_goes_with_its_guard() {
         use std::os::unix::fs::PermissionsExt as _;
         let made = scratch(None).await.unwrap();
-        let mode = std::fs::metadata(&made.folder).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        let seen = std::fs::metadata(&made.folder).unwrap().permissions();
+        assert_eq!(seen.mode() & 0o777, 0o700);
         let folder = made.folder.clone();
         drop(made);
         assert!(!folder.exists());

@@ -120,14 +120,14 @@ impl Works {
         into: String,
         by: Option<String>,
     ) -> Result<(), String> {
-        let info = self.points.find(point).await.map_err(|error| error.to_string())?;
-        if info.head.upstream != *name {
-            return Err(format!("{point} is a recovery point of `{}`", info.head.upstream));
+        let found = self.points.find(point).await.map_err(|error| error.to_string())?;
+        if found.head.upstream != *name {
+            return Err(format!("{point} is a recovery point of `{}`", found.head.upstream));
         }
         let progress = self.begin(name)?;
         let (this, name) = (Arc::clone(self), name.clone());
         tokio::spawn(async move {
-            let restored = this.wholes.restore(&info, &into, by.clone(), &progress).await;
+            let restored = this.wholes.restore(&found, &into, by.clone(), &progress).await;
             let (outcome, details) = match &restored {
                 Ok(it) if it.wrong.is_empty() => {
                     ("restored", serde_json::json!({ "restored": it }))

@@ -6,6 +6,7 @@ use killick_model::Effect;
 use serde::{Deserialize, Serialize};
 
 /// One statement, judged.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that the engine must know")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// What it does, worst first; never empty.

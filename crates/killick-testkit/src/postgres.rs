@@ -89,7 +89,7 @@ impl Server {
         let unprivileged = rustix::process::geteuid().is_root();
         let directory = TempDir::with_prefix("killick-pg-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let options = settings.iter().map(|it| format!(" -c {it}")).collect();
+        let options = settings.iter().flat_map(|it| [" -c ", it]).collect();
         let server = Self { bin, port, directory, unprivileged, options };
         let password = server.path("password");
         std::fs::write(&password, PASSWORD).unwrap();

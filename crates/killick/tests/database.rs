@@ -19,10 +19,10 @@ const TABLES: &str = "
     CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers ON DELETE CASCADE, note text);
     CREATE TABLE messages (id int PRIMARY KEY, client int, body text);
     INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 20) g;
-    INSERT INTO orders SELECT g, 1 + g % 2, 'o' || g FROM generate_series(1, 600) g;
-    INSERT INTO messages SELECT g, g % 2, 'm' || g FROM generate_series(1, 3000) g;
+    INSERT INTO orders SELECT g, 1 + g % 2, 'o' || g FROM generate_series(1, 24000) g;
+    INSERT INTO messages SELECT g, g % 2, 'm' || g FROM generate_series(1, 90000) g;
     CREATE FUNCTION wipe() RETURNS trigger LANGUAGE plpgsql AS
-      $$ BEGIN DELETE FROM messages WHERE id <= 500; RETURN NEW; END $$;
+      $$ BEGIN DELETE FROM messages WHERE id <= 12000; RETURN NEW; END $$;
     CREATE TABLE doorbell (id int PRIMARY KEY, rung int);
     INSERT INTO doorbell VALUES (1, 0);
     CREATE TRIGGER rings AFTER UPDATE ON doorbell FOR EACH ROW EXECUTE FUNCTION wipe();
@@ -87,29 +87,29 @@ fn said(url: &str, text: &str) -> Output {
 async fn a_few_rows_pass_and_many_are_rolled_back_with_their_exact_number_until_a_human_says_yes() {
     let stage = Stage::open("staging").await;
     let url = stage.session("staging").await;
-    assert_eq!(passes(&said(&url, "SELECT count(*) FROM messages")), "3000");
+    assert_eq!(passes(&said(&url, "SELECT count(*) FROM messages")), "90000");
     passes(&said(&url, "UPDATE messages SET body = 'x' WHERE id = 7"));
     passes(&said(&url, "DELETE FROM messages WHERE id = 7"));
-    assert_eq!(stage.count("messages"), "2999");
+    assert_eq!(stage.count("messages"), "89999");
 
     // Statements of one text stand and fall together, as at the server itself.
-    let half = said(&url, "INSERT INTO messages VALUES (9100, 1, 'x'); SELECT 1 / 0");
+    let half = said(&url, "INSERT INTO messages VALUES (90010100, 1, 'x'); SELECT 1 / 0");
     assert!(!half.status.success());
-    assert_eq!(stage.count("messages"), "2999");
+    assert_eq!(stage.count("messages"), "89999");
 
     let clean_up = "DELETE FROM messages WHERE client = 0";
     let why = refused(&said(&url, clean_up));
     assert!(why.contains("42501") && why.contains("rolled back"), "{why}");
-    assert_eq!(stage.count("messages"), "2999");
+    assert_eq!(stage.count("messages"), "89999");
     let requests = stage.gateway.json(&["request", "list"]).await.unwrap();
     let request = &requests[0];
-    assert_eq!(request["facts"][1]["rows"]["count"], 1500, "{request:#}");
+    assert_eq!(request["facts"][1]["rows"]["count"], 45000, "{request:#}");
     assert_eq!(request["facts"][1]["rows"]["measured"], true);
     let id = request["id"].as_str().unwrap();
     assert!(why.contains(id), "{why}");
     stage.gateway.done(&["request", "approve", id]).await.unwrap();
     passes(&said(&url, clean_up));
-    assert_eq!(stage.count("messages"), "1499");
+    assert_eq!(stage.count("messages"), "44999");
     assert!(stage.gateway.verify().await.unwrap().status.success());
 }
 
@@ -121,22 +121,22 @@ async fn an_approval_does_not_cover_rows_that_came_later_or_another_statement() 
     let requests = stage.gateway.json(&["request", "list"]).await.unwrap();
     stage.gateway.done(&["request", "approve", requests[0]["id"].as_str().unwrap()]).await.unwrap();
     refused(&said(&url, "DELETE FROM messages WHERE client = 0 OR true"));
-    let _ = stage.server.sql("shop", "INSERT INTO messages VALUES (9001, 0, 'late')");
+    let _ = stage.server.sql("shop", "INSERT INTO messages VALUES (900101, 0, 'late')");
     refused(&said(&url, "DELETE FROM messages WHERE client = 0"));
-    assert_eq!(stage.count("messages"), "3001");
+    assert_eq!(stage.count("messages"), "90001");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_go_by_cascade_and_by_trigger_are_counted_before_commit() {
     let stage = Stage::open("staging").await;
     let url = stage.session("staging").await;
-    // One row of text, 300 rows by the foreign key.
+    // One row of text, 12,000 rows by the foreign key.
     refused(&said(&url, "DELETE FROM customers WHERE id = 1"));
-    assert_eq!(stage.count("orders"), "600");
-    // One row by its key, 500 rows by a trigger.
+    assert_eq!(stage.count("orders"), "24000");
+    // One row by its key, 12,000 rows by a trigger.
     refused(&said(&url, "UPDATE doorbell SET rung = 1 WHERE id = 1"));
     refused(&said(&url, "BEGIN; UPDATE doorbell SET rung = 1 WHERE id = 1; COMMIT"));
-    assert_eq!(stage.count("messages"), "3000");
+    assert_eq!(stage.count("messages"), "90000");
     assert_eq!(stage.server.sql("shop", "SELECT rung FROM doorbell"), "0");
     passes(&said(&url, "DELETE FROM customers WHERE id = 20"));
     // Eighty rows by their own statement and eighty more by the foreign key are a hundred and sixty.
@@ -155,21 +155,21 @@ async fn many_small_steps_of_fresh_sessions_add_up() {
     let mut gone = 0;
     for step in 0..15 {
         let url = stage.session("staging").await;
-        let from = step * 100;
-        let text = format!("DELETE FROM messages WHERE id > {from} AND id <= {}", from + 100);
+        let from = step * 6_000;
+        let text = format!("DELETE FROM messages WHERE id > {from} AND id <= {}", from + 6_000);
         if said(&url, &text).status.success() {
-            gone += 100;
+            gone += 6_000;
         }
     }
-    assert!((100..=1_000).contains(&gone), "{gone} rows went before it stopped");
-    assert_eq!(stage.count("messages"), (3_000 - gone).to_string());
+    assert!((6_000..=50_000).contains(&gone), "{gone} rows went before it stopped");
+    assert_eq!(stage.count("messages"), (90_000 - gone).to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn production_is_read_and_not_wrecked() {
     let stage = Stage::open("production").await;
     let url = stage.session("production").await;
-    assert_eq!(passes(&said(&url, "SELECT count(*) FROM messages")), "3000");
+    assert_eq!(passes(&said(&url, "SELECT count(*) FROM messages")), "90000");
     for text in [
         "DELETE FROM messages",
         "DELETE FROM messages WHERE id = 1",
@@ -181,10 +181,17 @@ async fn production_is_read_and_not_wrecked() {
     ] {
         refused(&said(&url, text));
     }
-    let other = stage.session("staging").await;
-    refused(&said(&other, "INSERT INTO messages VALUES (9002, 1, 'x')"));
-    assert_eq!(stage.count("messages"), "3000");
-    assert_eq!(stage.count("orders"), "600");
+    // A session of another environment is not even told the address, unless its scope names the database.
+    let base =
+        ["session", "open", "--agent", "coder", "--environment", "staging", "--task", "look"];
+    let opened = stage.gateway.json(&base).await.unwrap();
+    assert!(opened["environment"]["DATABASE_URL"].is_null(), "{opened:#}");
+    let scope = ["--upstreams", "shop"];
+    let opened = stage.gateway.json(&[&base[..], &scope[..]].concat()).await.unwrap();
+    let other = opened["environment"]["SHOP_DATABASE_URL"].as_str().unwrap();
+    refused(&said(other, "INSERT INTO messages VALUES (900102, 1, 'x')"));
+    assert_eq!(stage.count("messages"), "90000");
+    assert_eq!(stage.count("orders"), "24000");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +228,7 @@ async fn a_session_cannot_leave_its_role_its_guard_or_its_settings() {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("current transaction is aborted"), "{errors}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("still here"));
-    assert_eq!(stage.count("messages"), "3000");
+    assert_eq!(stage.count("messages"), "90000");
 }
 
 #[tokio::test(flavor = "multi_thread")]

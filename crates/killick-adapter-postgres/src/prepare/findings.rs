@@ -11,6 +11,7 @@ const REPORTS_FROM: u32 = 140_000;
 
 /// Everything that was found out.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of the server")]
 pub(crate) struct Probed {
     pub(crate) server: SeenServer,
     /// The name of the role that was looked at.

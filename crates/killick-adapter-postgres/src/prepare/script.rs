@@ -147,15 +147,12 @@ impl Roles {
         while let Some((before, behind)) = rest.split_once('{') {
             out.push_str(before);
             let at = rest.strip_prefix(before).unwrap_or_default();
-            match places.iter().find(|(place, _)| at.starts_with(place)) {
-                Some((place, text)) => {
-                    out.push_str(text);
-                    rest = at.strip_prefix(place).unwrap_or_default();
-                }
-                None => {
-                    out.push('{');
-                    rest = behind;
-                }
+            if let Some((place, text)) = places.iter().find(|(place, _)| at.starts_with(place)) {
+                out.push_str(text);
+                rest = at.strip_prefix(place).unwrap_or_default();
+            } else {
+                out.push('{');
+                rest = behind;
             }
         }
         out.push_str(rest);

@@ -12,10 +12,10 @@ use super::unit::{Settle as _, Unit, rows_in_tag, tag_says_all};
 use crate::wire::frontend;
 
 /// Returns BEGIN as the gateway sends it: a transaction that may write, unless the agent wants one that may not.
-/// The session's own default is read-only at the server; `reads_only` says whether the agent made it so too.
-pub(crate) fn begin_text(text: &str, read_only: Option<bool>, reads_only: bool) -> String {
+/// The session's own default is read-only at the server; `agent_reads` says whether the agent made it so too.
+pub(crate) fn begin_text(text: &str, read_only: Option<bool>, agent_reads: bool) -> String {
     match read_only {
-        None if !reads_only => {
+        None if !agent_reads => {
             // Behind a newline, since the text may end in a comment.
             format!("{text}\n READ WRITE")
         }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use killick_gate::points::Points;
 use killick_model::PointId;
-use killick_model::point::{UndoAsk, UndoneTable};
+use killick_model::point::{UndoAsk, UndoneTable, WhenEdited};
 
 use super::UndoError;
 use crate::session::images::{TableImages, literal, quoted};
@@ -107,7 +107,7 @@ pub(super) async fn plan(
 ) -> Result<UndoneTable, UndoError> {
     own.ask(&planned(at, table)).await?;
     let name = plan_name(at);
-    if ask.overwrite_all {
+    if ask.edited == WhenEdited::Overwrite {
         own.ask(&format!("UPDATE {name} SET state = 'go' WHERE state = 'edited'")).await?;
     } else if !ask.overwrite.is_empty() {
         let rows: Vec<String> = ask.overwrite.iter().map(|row| literal(row)).collect();

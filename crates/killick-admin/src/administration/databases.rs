@@ -152,9 +152,10 @@ impl Administration {
         // second step fails, the command can be given again.
         off_loop(move || {
             let there = vault.credentials()?.iter().any(|it| it.name == credential);
-            Ok(if there {
-                vault.credential_remove(&credential)?
-            })
+            if there {
+                vault.credential_remove(&credential)?;
+            }
+            Ok(())
         })
         .await?;
         self.parts.gate.on_store(move |store| store.database_remove(&gone)).await?;

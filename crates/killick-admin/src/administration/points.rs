@@ -51,7 +51,7 @@ impl Administration {
         entry.upstream = Some(database.clone());
         self.on_record_as(by, entry, "snapshot", json!({ "database": database })).await?;
         let human = by.caller.owner.to_string();
-        self.parts.recovery.snapshot(&database, human).map_err(not_begun)?;
+        self.parts.recovery.snapshot(&database, human).map_err(|why| not_begun(&why))?;
         self.work_show(&database)
     }
 
@@ -66,7 +66,11 @@ impl Administration {
         let details = json!({ "database": database, "own_assertions": assertions.is_some() });
         self.on_record_as(by, entry, "rehearse", details).await?;
         let human = by.caller.owner.to_string();
-        self.parts.recovery.rehearse(&database, human, assertions).await.map_err(not_begun)?;
+        self.parts
+            .recovery
+            .rehearse(&database, human, assertions)
+            .await
+            .map_err(|why| not_begun(&why))?;
         self.work_show(&database)
     }
 
@@ -84,7 +88,7 @@ impl Administration {
         self.on_record_as(by, entry, "restore", details).await?;
         let human = by.caller.owner.to_string();
         let begun = self.parts.recovery.restore(&database, &point, into, human).await;
-        begun.map_err(not_begun)?;
+        begun.map_err(|why| not_begun(&why))?;
         self.work_show(&database)
     }
 
@@ -106,7 +110,7 @@ impl Administration {
     }
 }
 
-fn not_begun(why: String) -> AdminError {
+fn not_begun(why: &str) -> AdminError {
     AdminError::new(
         AdminCode::Invalid,
         format!("{why}; nothing was begun"),

@@ -251,7 +251,7 @@ impl Destination {
         let found =
             self.store.list_with_delimiter(Some(&points)).await.map_err(|error| said(&error))?;
         for folder in found.common_prefixes {
-            let Some(upstream) = folder.filename().and_then(|it| named_upstream(it)) else {
+            let Some(upstream) = folder.filename().and_then(named_upstream) else {
                 continue;
             };
             let path = form::info_path(&self.prefix, &upstream, id);
@@ -306,12 +306,11 @@ impl Points for PointStore {
         let to = self.to();
         Box::pin(async move {
             let form::Opened { info, key, inline } = to.find(id).await?;
-            let source = match inline {
-                Some(bytes) => Source::Inline(bytes.into()),
-                None => {
-                    let path = form::data_path(&to.prefix, &info.head.upstream, id);
-                    Source::Object(Arc::clone(&to.store), path)
-                }
+            let source = if let Some(bytes) = inline {
+                Source::Inline(bytes.into())
+            } else {
+                let path = form::data_path(&to.prefix, &info.head.upstream, id);
+                Source::Object(Arc::clone(&to.store), path)
             };
             Ok(Box::new(Reader::new(source, info, key, part)?) as Box<dyn PointReader>)
         })

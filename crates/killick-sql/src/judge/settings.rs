@@ -247,7 +247,7 @@ impl Judge<'_> {
         let limit = self.state.limits.and_then(|limits| limits.of(&name));
         if let Some(most) = limit
             && to != SetTo::Default
-            && !value.and_then(limit_millis).is_some_and(|millis| millis <= most)
+            && value.and_then(limit_millis).is_none_or(|millis| millis > most)
         {
             return self.administers(
                 Group::Setting,

@@ -106,6 +106,7 @@ impl Chaos {
     }
 
     /// Heals, and returns whether it broke.
+    #[must_use]
     pub fn heal(&self) -> bool {
         let mut plan = self.shared.plan.lock();
         plan.cut = None;

@@ -6,6 +6,7 @@ use killick_model::{IdError, PointId};
 use super::EntryName;
 
 /// `killick undo`
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
     /// An entry of the record by its index, a call by its id (c-...), or a recovery point by its own (k-...)

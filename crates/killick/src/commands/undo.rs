@@ -2,7 +2,7 @@
 
 use killick_admin::protocol::{Command, Reply};
 use killick_model::PointId;
-use killick_model::point::{UndoAsk, UndoReport, UndoneTable};
+use killick_model::point::{UndoAsk, UndoReport, UndoneTable, WhenEdited};
 
 use super::{Ended, Session, unexpected};
 use crate::cli::{EntryName, UndoArgs, UndoWhat};
@@ -18,8 +18,13 @@ pub(super) fn undo(session: &Session, args: UndoArgs) -> Ended {
         point: point.clone(),
         dry_run: args.dry_run,
         overwrite: args.overwrite,
-        overwrite_all: args.overwrite_all,
-        skip_edited: args.skip_edited,
+        edited: if args.overwrite_all {
+            WhenEdited::Overwrite
+        } else if args.skip_edited {
+            WhenEdited::Skip
+        } else {
+            WhenEdited::Refuse
+        },
         fire_triggers: args.fire_triggers,
     };
     let Reply::Undone(report) = session.ask(Command::Undo(Box::new(ask)))? else {
