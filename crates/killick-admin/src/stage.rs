@@ -476,7 +476,7 @@ fn action() -> Action {
             id: "v1".into(),
             within: None,
         }],
-        recovery: Recovery::default(),
+        recovery: killick_model::Recovery::default(),
         why: "deletes".into(),
     };
     Action::new(vec![part], String::new()).unwrap()

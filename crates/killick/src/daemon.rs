@@ -9,7 +9,6 @@ use anyhow::{Context as _, bail};
 use killick_admin::ports::Recovery;
 use killick_admin::{Administration, AdministrationParts, ServeOptions};
 use killick_gate::adapter::Adapter as _;
-use killick_gate::points::Points as _;
 use killick_gate::ports::{Record, Store, Streams, Vault};
 use killick_gate::{Gate, GateConfig, GateParts};
 use killick_model::record::{Draft, Kind};

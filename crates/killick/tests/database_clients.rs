@@ -57,19 +57,19 @@ async fn jdbc_prints_the_same_around_the_gateway_and_through_it_and_stays_usable
         command
     };
     stage.same_both_ways(&java).await;
-    stage.refused(&mut java()).await;
+    stage.refused("jdbc", &mut java()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_leaves_every_driver_usable_and_nothing_is_lost() {
     let stage = Stage::open().await;
-    let said = stage.refused(&mut python("psycopg_session.py")).await;
+    let said = stage.refused("psycopg", &mut python("psycopg_session.py")).await;
     assert!(said.contains("at COMMIT 42501"), "{said}");
-    let said = stage.refused(&mut python("asyncpg_session.py")).await;
+    let said = stage.refused("asyncpg", &mut python("asyncpg_session.py")).await;
     assert!(said.contains("at COMMIT 42501"), "{said}");
-    stage.refused(&mut node("node_session.mjs")).await;
-    let said = stage.refused(&mut python("wire_session.py")).await;
-    assert_eq!(said.matches(" True True Z:I D:600").count(), 6, "{said}");
+    stage.refused("node", &mut node("node_session.mjs")).await;
+    let said = stage.refused("wire", &mut python("wire_session.py")).await;
+    assert_eq!(said.matches(" True True Z:I D:12000").count(), 6, "{said}");
     assert!(stage.gateway.verify().await.unwrap().status.success());
 }
 

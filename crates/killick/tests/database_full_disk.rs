@@ -32,8 +32,9 @@ impl Disk {
     fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let size = format!("size={DISK_KIB}k");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
-        mounted.output().ok()?.status.success().then(|| Self { at: at.to_owned() })
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
+        mount.output().ok()?.status.success().then(|| Self { at: at.to_owned() })
     }
 
     /// Fills it, and leaves so much room.

@@ -158,7 +158,7 @@ async fn clients_verify_the_gateway_ask_for_tls_or_begin_with_it_and_cancel_in_e
     let said = run(program.env("DATABASE_URL", &url));
     assert!(!said.contains("PASSED") && !said.contains("False"), "{said}");
     for part in [
-        "[] True 30000 (600,)",
+        "[] True 30000 (12000,)",
         "['sslnegotiation'] True 30000",
         "['max_protocol_version'] True 30002",
     ] {

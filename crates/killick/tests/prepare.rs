@@ -1,5 +1,5 @@
 //! What the server itself holds an agent to, without the gateway in between; and what the gateway finds out about it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -325,7 +325,7 @@ async fn the_check_names_what_is_missing_until_the_statements_have_run() {
     assert!(!log.contains("gate-password-7"), "a password is on the record");
 }
 
-/// PgBouncer between the gateway and the server, in a mode.
+/// `PgBouncer` between the gateway and the server, in a mode.
 struct Pooler {
     port: u16,
     child: Child,
@@ -333,7 +333,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    fn start(server: &Server, mode: &str, more: &str) -> Self {
+    fn start(server: &Server, pool_mode: &str, more: &str) -> Self {
         let dir = TempDir::with_prefix("killick-pool-").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (users, config) = (dir.path().join("users.txt"), dir.path().join("pool.ini"));
@@ -341,7 +341,7 @@ impl Pooler {
         let text = format!(
             "[databases]\nshop = host=127.0.0.1 port={} dbname=shop\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
-             pool_mode = {mode}\nserver_tls_sslmode = disable\n{more}\n",
+             pool_mode = {pool_mode}\nserver_tls_sslmode = disable\n{more}\n",
             server.port(),
             users.display()
         );

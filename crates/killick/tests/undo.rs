@@ -1,5 +1,10 @@
 //! What a transaction destroyed at a real PostgreSQL comes back as it was, to the last byte.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 use std::path::Path;
 use std::process::Output;
@@ -136,8 +141,9 @@ impl Stage {
     async fn last_undo(&self) -> Value {
         let log = self.gateway.done(&["log", "export"]).await.unwrap();
         let entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let undo = entries.filter(|entry| entry["details"].get("undo").is_some()).last().unwrap();
-        undo["details"].clone()
+        let undo =
+            entries.filter(|entry| entry["details"].get("undo").is_some()).collect::<Vec<_>>();
+        undo.last().unwrap()["details"].clone()
     }
 
     async fn undo(&self, extra: &[&str]) -> Value {

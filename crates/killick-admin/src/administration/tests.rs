@@ -54,6 +54,7 @@ fn database_ask(database: &str) -> DatabaseAsk {
         environment: name("staging"),
         role: Some("agents".into()),
         read_role: None,
+        lives_on: None,
         replace: false,
     }
 }

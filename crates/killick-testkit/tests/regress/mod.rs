@@ -52,11 +52,11 @@ impl Watcher {
                 let monitor = monitor.clone();
                 thread::spawn(move || {
                     let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
-                    let broken = Broken(Arc::clone(&tally));
+                    let mut broken = Broken(Some(Arc::clone(&tally)));
                     let mut watch = Watch::new(client, server, tally, kept, Oracle::new(&monitor));
                     // A connection ends when one side is gone; what was seen until then counts.
                     let _ended = watch.run();
-                    std::mem::forget(broken);
+                    broken.0 = None;
                 });
             }
         });
@@ -65,11 +65,13 @@ impl Watcher {
 }
 
 /// Says that a watcher died, so that what it did not see is not taken for harmless.
-struct Broken(Arc<Mutex<Tally>>);
+struct Broken(Option<Arc<Mutex<Tally>>>);
 
 impl Drop for Broken {
     fn drop(&mut self) {
-        self.0.lock().unread.push("a watcher died".into());
+        if let Some(tally) = &self.0 {
+            tally.lock().unread.push("a watcher died".into());
+        }
     }
 }
 
@@ -199,7 +201,7 @@ impl Watch {
         self.stale |=
             judged.iter().any(|it| changes_definitions(it)) || controls || parsed.is_err();
         if !empty {
-            self.tally.lock().add(Seen {
+            self.tally.lock().add(&Seen {
                 text,
                 accepted: !failed,
                 error: parsed.as_ref().err().map(script::ScriptError::message),

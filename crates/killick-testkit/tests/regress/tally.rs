@@ -45,7 +45,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, seen: Seen<'_>) {
+    pub fn add(&mut self, seen: &Seen<'_>) {
         self.texts += 1;
         let shown = format!("{}: {}", self.file, shown(seen.text));
         if seen.accepted {

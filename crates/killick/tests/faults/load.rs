@@ -62,7 +62,9 @@ pub fn start(agents: usize, work: Work) -> (Arc<Done>, Vec<JoinHandle<()>>) {
                 let url = done.url.lock().clone();
                 let client = url.and_then(|url| Client::connect(&url).ok());
                 if let Some(mut client) = client {
-                    while !done.stop.load(Ordering::Relaxed) && step(&mut client, &done).is_ok() {}
+                    while !done.stop.load(Ordering::Relaxed) && step(&mut client, &done).is_ok() {
+                        std::hint::spin_loop();
+                    }
                 }
                 std::thread::sleep(REST);
             }
@@ -140,7 +142,7 @@ pub async fn finish(
     let rows = direct.query(changed).unwrap().rows;
     let lasting: BTreeSet<u64> =
         rows.iter().map(|row| row[0].as_deref().unwrap().parse().unwrap()).collect();
-    let told = done.told.lock();
+    let told = done.told.lock().clone();
     let lost: Vec<&u64> = told.difference(&lasting).collect();
     assert!(lost.is_empty(), "confirmed and not so: {lost:?}");
     let record = stage.gateway.record().await.unwrap();
