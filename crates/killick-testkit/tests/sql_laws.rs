@@ -68,30 +68,42 @@ enum Piece<'a> {
     Other(&'a str),
 }
 
+/// Which piece a stretch of a text is.
+#[derive(Clone, Copy)]
+enum Make {
+    Blank,
+    Word,
+    Other,
+}
+
 /// Cuts a text into pieces the way the server's scanner does, as far as blanks and words are concerned.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut all = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let (length, make): (usize, fn(&str) -> Piece<'_>) = if first.is_ascii_whitespace() {
-            (run(rest, |c| c.is_ascii_whitespace()), Piece::Blank)
+        let (length, make): (usize, Make) = if first.is_ascii_whitespace() {
+            (run(rest, |c| c.is_ascii_whitespace()), Make::Blank)
         } else if rest.starts_with("--") {
-            (rest.find('\n').unwrap_or(rest.len()), Piece::Other)
+            (rest.find('\n').unwrap_or(rest.len()), Make::Other)
         } else if rest.starts_with("/*") {
-            (comment(rest), Piece::Other)
+            (comment(rest), Make::Other)
         } else if first == '\'' {
-            (quoted(rest, '\'', escapes(&all)), Piece::Other)
+            (quoted(rest, '\'', escapes(&all)), Make::Other)
         } else if first == '"' {
-            (quoted(rest, '"', false), Piece::Other)
+            (quoted(rest, '"', false), Make::Other)
         } else if let Some(length) = dollars(rest) {
-            (length, Piece::Other)
+            (length, Make::Other)
         } else if first.is_ascii_alphabetic() || first == '_' {
-            (run(rest, |c| c.is_ascii_alphanumeric() || c == '_' || c == '$'), Piece::Word)
+            (run(rest, |c| c.is_ascii_alphanumeric() || c == '_' || c == '$'), Make::Word)
         } else {
-            (first.len_utf8(), Piece::Other)
+            (first.len_utf8(), Make::Other)
         };
         let (piece, more) = rest.split_at(length.max(1));
-        all.push(make(piece));
+        all.push(match make {
+            Make::Blank => Piece::Blank(piece),
+            Make::Word => Piece::Word(piece),
+            Make::Other => Piece::Other(piece),
+        });
         rest = more;
     }
     all

@@ -138,18 +138,14 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let streams: Arc<dyn Streams> = Arc::new(net);
     let recovery = Arc::new(Recoveries::open(home, config)?);
     let http = adapters::build(&gate, &streams, &vault, packs, store.upstreams()?);
-    let databases = adapters::build_databases(
-        &gate,
-        &streams,
-        &vault,
-        adapters::ForDatabases {
-            points: recovery.points(),
-            programs: Arc::new(SystemPrograms),
-            snapshot_bytes_per_second: config.recovery.snapshot_bytes_per_second,
-            databases: store.databases()?,
-            host: database_door.address().ip().to_string(),
-        },
-    );
+    let for_databases = adapters::ForDatabases {
+        points: recovery.points(),
+        programs: Arc::new(SystemPrograms),
+        snapshot_bytes_per_second: config.recovery.snapshot_bytes_per_second,
+        databases: store.databases()?,
+        host: database_door.address().ip().to_string(),
+    };
+    let databases = adapters::build_databases(&gate, &streams, &vault, for_databases);
     let every = config.recovery.snapshot_every_millis;
     let wholes = adapters::wholes(&gate, &databases);
     let works = Works::new(Arc::clone(&gate), wholes, recovery.points(), every);
@@ -157,10 +153,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let deferrals =
         Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http, &databases)));
     note_start(&gate, config, door.address(), &recovery.points().place()).await?;
-    let interrupted = deferrals.settle_interrupted().await?;
-    if interrupted > 0 {
-        tracing::warn!(interrupted, "calls were being sent when the gateway stopped");
-    }
+    settle_interrupted(&deferrals).await?;
     let uid = rustix::process::geteuid().as_raw();
     let running = Running {
         gate: &gate,
@@ -174,10 +167,12 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     };
     let doors = (door.address(), database_door.address());
     let administration = administration(&running, home, doors, uid);
-    let clockwork = tokio::spawn(Arc::clone(&deferrals).run());
     let sweeper = Sweeper::new(Arc::clone(&gate), Arc::clone(recovery.store()));
-    let sweeping = tokio::spawn(sweeper.run());
-    let copying = tokio::spawn(works.run());
+    let clockwork = [
+        tokio::spawn(Arc::clone(&deferrals).run()),
+        tokio::spawn(sweeper.run()),
+        tokio::spawn(works.run()),
+    ];
     let (stopping, stopped) = watch::channel(false);
     let agents = door.address();
     let serving_agents = tokio::spawn(door.serve(
@@ -197,9 +192,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     wait_for_signal().await?;
     tracing::info!("stopping");
     stopping.send_replace(true);
-    clockwork.abort();
-    sweeping.abort();
-    copying.abort();
+    clockwork.iter().for_each(tokio::task::JoinHandle::abort);
     let _ = serving_agents.await;
     let _ = serving_databases.await;
     let _ = serving_people.await;
@@ -207,6 +200,14 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         tracing::warn!(%error, "the stop could not be recorded");
     }
     journal.close().await;
+    Ok(())
+}
+
+async fn settle_interrupted(deferrals: &Deferrals) -> anyhow::Result<()> {
+    let interrupted = deferrals.settle_interrupted().await?;
+    if interrupted > 0 {
+        tracing::warn!(interrupted, "calls were being sent when the gateway stopped");
+    }
     Ok(())
 }
 

@@ -1,5 +1,10 @@
 //! TLS on both sides of the gateway: who is believed, what is bound to the connection, and who is not let in.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 #![allow(dead_code, reason = "the stage has means that only the other tests use")]
 
 mod clients;
@@ -15,10 +20,10 @@ use tempfile::TempDir;
 /// What the session sees of its server: whether the gateway speaks TLS with it.
 const SSL: &str = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
-async fn staged(identity: &ServerIdentity, mode: &str, more: &[&str], trusted: bool) -> Stage {
+async fn staged(identity: &ServerIdentity, tls_mode: &str, more: &[&str], trusted: bool) -> Stage {
     let roots = trusted.then_some(identity.ca_pem.as_str());
     let server = Server::start_tls(identity);
-    Stage::of(server, TempDir::new().unwrap(), "localhost", mode, more, roots).await
+    Stage::of(server, TempDir::new().unwrap(), "localhost", tls_mode, more, roots).await
 }
 
 async fn asks(stage: &Stage, text: &str) -> Output {

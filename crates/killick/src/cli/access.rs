@@ -317,10 +317,10 @@ pub(crate) enum PointCommand {
 pub(crate) struct DatabasePrepareArgs {
     /// The name of a declared database, or a server's address
     pub(crate) target: String,
-    /// The role that agents' sessions run as [default: the declared one, else killick_agent]
+    /// The role that agents' sessions run as [default: the declared one, else `killick_agent`]
     #[arg(long)]
     pub(crate) role: Option<String>,
-    /// The role only reads [default name: killick_reader]
+    /// The role only reads [default name: `killick_reader`]
     #[arg(long)]
     pub(crate) read_only: bool,
     /// A schema that the role works in; may be given several times [default: all]

@@ -57,7 +57,7 @@ pub(crate) fn run(cli: Cli) -> Ended {
         Command::Database(command) => database::database(&session, command),
         Command::Undo(args) => undo::undo(&session, args),
         Command::Point(command) => point::point(&session, command),
-        Command::Snapshot { database } => snapshot::snapshot(&session, database),
+        Command::Snapshot { database } => snapshot::snapshot(&session, &database),
         Command::Restore(args) => snapshot::restore(&session, args),
         Command::Rehearse(args) => snapshot::rehearse(&session, args),
         Command::Upstream(command) => resource::upstream(&session, command),

@@ -19,9 +19,9 @@ const WATCH_MILLIS: u64 = 250;
 /// The most bytes of a file of assertions.
 const ASSERTIONS_BYTES_MAX: u64 = 256 << 10;
 
-pub(super) fn snapshot(session: &Session, database: UpstreamName) -> Ended {
+pub(super) fn snapshot(session: &Session, database: &UpstreamName) -> Ended {
     let begun = session.ask(Command::SnapshotBegin { database: database.clone() })?;
-    watch(session, &database, begun)
+    watch(session, database, begun)
 }
 
 pub(super) fn rehearse(session: &Session, args: RehearseArgs) -> Ended {

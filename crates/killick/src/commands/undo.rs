@@ -54,7 +54,7 @@ fn point_of(session: &Session, entry: EntryName) -> Result<PointId, Failure> {
     let Reply::Entries { entries, .. } = session.ask(command)? else {
         return Err(unexpected());
     };
-    let undo = entries.iter().filter_map(|entry| entry.details.as_ref()?.get("undo")).last();
+    let undo = entries.iter().rev().find_map(|entry| entry.details.as_ref()?.get("undo"));
     let point = undo.and_then(|undo| undo.get("point")?.as_str());
     match (point, undo) {
         (Some(point), _) => PointId::parse(point)

@@ -122,9 +122,10 @@ impl Stage {
 
 /// Returns where `scripts/database_clients.sh` put the clients. A client that is missing is a failure, not a pass.
 fn tools() -> PathBuf {
-    let root = std::env::var_os("KILLICK_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/killick/tools")
-    });
+    let root = std::env::var_os("KILLICK_TOOLS").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/killick/tools"),
+        PathBuf::from,
+    );
     let tools = root.join("database-clients");
     let hint = "the database clients are not installed; run scripts/database_clients.sh";
     assert!(tools.join("complete").exists(), "{hint}");
