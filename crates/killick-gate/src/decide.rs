@@ -65,7 +65,7 @@ struct Grounds {
 }
 
 /// What is asked besides the call itself.
-struct Besides {
+pub(crate) struct Besides {
     approved: Option<Approved>,
     survived: Option<Survivable>,
     /// Whether survival is possible at all.
@@ -74,7 +74,7 @@ struct Besides {
 
 impl Besides {
     /// Returns what is asked besides at first.
-    fn first(asked: &Asked<'_>) -> Self {
+    pub(crate) fn first(asked: &Asked<'_>) -> Self {
         let Some(ending) = asked.ending else {
             return Self { approved: None, survived: None, means: true };
         };
@@ -127,27 +127,6 @@ impl Gate {
                 Verdict::Refuse(Box::new(
                     self.refuse(Some(asked.live), action, refusal, found).await,
                 ))
-            }
-        }
-    }
-
-    /// Returns whether a call would be permitted as it is asked about, with a human's yes that is there already.
-    /// Nothing is recorded, spent or asked of anybody: the call is decided on by [`Gate::decide`] all the same.
-    pub async fn would_permit<C: Call>(&self, asked: &Asked<'_>, call: &C) -> bool {
-        let pdp = self.policies();
-        let action = call.action();
-        let Ok(ruling) = self.judge(&pdp, asked, action, Besides::first(asked)).await else {
-            return false;
-        };
-        match &ruling.verdict {
-            Said::Permit => true,
-            Said::Deny => false,
-            Said::Need(needs) => {
-                needs.approval()
-                    && matches!(
-                        self.find_yes(asked.live, action, call.digest(), &asked.facts).await,
-                        Ok(Some(_))
-                    )
             }
         }
     }
@@ -418,7 +397,7 @@ impl Gate {
     }
 
     /// Asks the decision point about every part and object.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         pdp: &Arc<Pdp>,
         asked: &Asked<'_>,

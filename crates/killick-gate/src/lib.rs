@@ -19,6 +19,7 @@ pub mod wholes;
 pub mod adapter;
 mod decide;
 mod ending;
+mod foresee;
 mod gate;
 mod mirror;
 mod obligations;

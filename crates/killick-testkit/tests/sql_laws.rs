@@ -1,5 +1,5 @@
 //! Laws of the judgement, with the labelled statements as seeds and a live catalogue to judge by.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -173,7 +173,7 @@ fn rewritten(text: &str, mut choice: impl FnMut(usize) -> usize) -> String {
                 out.push_str(forms[choice(forms.len())]);
             }
             Piece::Word(word) if TABLES.contains(word) && choice(2) == 0 => {
-                out.push_str(&format!("\"{word}\""));
+                out.extend(["\"", word, "\""]);
             }
             Piece::Word(word) => match choice(4) {
                 0 => out.push_str(&word.to_ascii_uppercase()),

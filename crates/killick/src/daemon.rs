@@ -13,7 +13,9 @@ use killick_gate::ports::{Record, Store, Streams, Vault};
 use killick_gate::{Gate, GateConfig, GateParts};
 use killick_model::record::{Draft, Kind};
 use killick_model::time::Clock;
-use killick_net::{Ca, Net, NetOptions, SystemClock, SystemPrograms, listen_admin, listen_tcp};
+use killick_net::{
+    Ca, Net, NetOptions, SystemClock, SystemPrograms, TcpDoor, UnixDoor, listen_admin, listen_tcp,
+};
 use killick_policy::Pdp;
 use killick_recover::points::Sweeper;
 use killick_recover::{Deferrals, Works};
@@ -122,17 +124,10 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let packs = load_packs(home)?;
     let pdp = load_policies(store.as_ref(), &packs)?;
     let journal = open_journal(home, config, &keys, &clock)?;
-    let door = listen_tcp(config.gateway.listen).await.context("the gateway cannot listen")?;
-    let database_door = listen_tcp(config.databases_listen())
-        .await
-        .context("the gateway cannot listen for databases")?;
-    let admin = listen_admin(&home.socket()).await.context("the admin socket cannot be opened")?;
-    let net = Net::new(
-        keys.ca,
-        net_options(config, vec![door.address(), database_door.address()])?,
-        Arc::clone(&clock),
-    )
-    .context("the network cannot be set up")?;
+    let (door, database_door, admin) = open_doors(home, config).await?;
+    let options = net_options(config, vec![door.address(), database_door.address()])?;
+    let net = Net::new(keys.ca, options, Arc::clone(&clock));
+    let net = net.context("the network cannot be set up")?;
     let gate = open_gate(&journal, &store, &clock, pdp, config)?;
     let vault: Arc<dyn Vault> = Arc::new(SealedVault::of(&store));
     let streams: Arc<dyn Streams> = Arc::new(net);
@@ -201,6 +196,15 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     }
     journal.close().await;
     Ok(())
+}
+
+async fn open_doors(home: &Home, config: &Config) -> anyhow::Result<(TcpDoor, TcpDoor, UnixDoor)> {
+    let agents = listen_tcp(config.gateway.listen).await.context("the gateway cannot listen")?;
+    let databases = listen_tcp(config.databases_listen())
+        .await
+        .context("the gateway cannot listen for databases")?;
+    let people = listen_admin(&home.socket()).await.context("the admin socket cannot be opened")?;
+    Ok((agents, databases, people))
 }
 
 async fn settle_interrupted(deferrals: &Deferrals) -> anyhow::Result<()> {

@@ -77,6 +77,7 @@ fn shipped_and(more: &str) -> Vec<PolicyText> {
 }
 
 /// Every command, each in a form that works on the stage, with what it takes.
+#[expect(clippy::too_many_lines, reason = "one line for each command")]
 fn every_command(session: &SessionId) -> Vec<(Command, Proof)> {
     use Proof::{Needed, NotNeededNarrows, NotNeededOutsideProduction, NotNeededReads};
     let call = killick_model::CallId::parse("c-1").unwrap();

@@ -6,10 +6,9 @@ use super::*;
 use crate::protocol::SessionOpened;
 
 async fn opened(stage: &Stage, ask: SessionAsk) -> SessionOpened {
-    match stage.ask(Command::SessionOpen(ask), Some(PASSPHRASE)).await.unwrap() {
-        Reply::SessionOpened(opened) => *opened,
-        other => panic!("{other:?}"),
-    }
+    let reply = stage.ask(Command::SessionOpen(ask), Some(PASSPHRASE)).await.unwrap();
+    let Reply::SessionOpened(opened) = reply else { panic!("{reply:?}") };
+    *opened
 }
 
 fn named(all: &[(UpstreamName, Secret)]) -> Vec<&str> {
