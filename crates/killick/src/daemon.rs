@@ -141,9 +141,13 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         host: database_door.address().ip().to_string(),
     };
     let databases = adapters::build_databases(&gate, &streams, &vault, for_databases);
-    let every = config.recovery.snapshot_every_millis;
     let wholes = adapters::wholes(&gate, &databases);
-    let works = Works::new(Arc::clone(&gate), wholes, recovery.points(), every);
+    let works = Works::new(
+        Arc::clone(&gate),
+        wholes,
+        recovery.points(),
+        config.recovery.snapshot_every_millis,
+    );
     recovery.know(&works);
     let deferrals =
         Arc::new(Deferrals::new(Arc::clone(&gate), adapters::listed(&http, &databases)));
@@ -169,7 +173,6 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
         tokio::spawn(works.run()),
     ];
     let (stopping, stopped) = watch::channel(false);
-    let agents = door.address();
     let serving_agents = tokio::spawn(door.serve(
         move |stream, peer| Arc::clone(&http).serve(stream, peer),
         until(stopped.clone()),
@@ -183,7 +186,7 @@ pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Res
     let options_of_admin = ServeOptions { own_uid: uid, admin_uids: config.admin.uids.clone() };
     let serving_people =
         tokio::spawn(killick_admin::serve(admin, administration, options_of_admin, until(stopped)));
-    ready(&agents.to_string())?;
+    ready(&doors.0.to_string())?;
     wait_for_signal().await?;
     tracing::info!("stopping");
     stopping.send_replace(true);
