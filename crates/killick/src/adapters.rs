@@ -13,8 +13,8 @@ use killick_adapter_postgres::{PostgresAdapter, PostgresParts, address, prepare}
 use killick_admin::ports::PackInfo;
 use killick_gate::adapter::Adapter;
 use killick_gate::points::Points;
-use killick_gate::programs::Programs;
 use killick_gate::ports::{Store as _, Streams, Vault};
+use killick_gate::programs::Programs;
 use killick_gate::{Gate, Pdp};
 use killick_model::admin::{Injection, Upstream};
 use killick_model::database::Database;

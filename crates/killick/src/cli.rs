@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use killick_model::{
-    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId,
-    UpstreamName,
+    AgentName, CallId, EffectWord, EnvironmentName, PendingId, RequestId, SessionId, UpstreamName,
 };
 
 mod access;

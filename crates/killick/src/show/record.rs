@@ -88,7 +88,8 @@ fn shown_field(screen: &Screen, (tone, name, text): (Tone, &str, String)) -> Str
 /// about anything else.
 fn rows_and_undo(details: &Value) -> Vec<(Tone, &'static str, String)> {
     let mut lines = Vec::new();
-    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let of =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_u64).unwrap_or_default();
     let text = |value: &Value, name: &str| {
         plain(value.get(name).and_then(Value::as_str).unwrap_or_default(), TEXT_CHARS_MAX)
     };
@@ -125,10 +126,7 @@ fn rows_and_undo(details: &Value) -> Vec<(Tone, &'static str, String)> {
     lines
 }
 
-fn undo_line(
-    undo: &Value,
-    text: &dyn Fn(&Value, &str) -> String,
-) -> (Tone, &'static str, String) {
+fn undo_line(undo: &Value, text: &dyn Fn(&Value, &str) -> String) -> (Tone, &'static str, String) {
     let why = text(undo, "why");
     if undo.get("available").and_then(Value::as_bool) != Some(true) {
         let why = if why.is_empty() { "nobody said why".to_owned() } else { why };
@@ -209,8 +207,13 @@ mod tests {
             "excerpt": "UPDATE t SET a = $1",
             "facts": [{ "object": { "id": "public.t" }, "rows": { "count": 7, "measured": false } }],
         });
-        assert_eq!(said(&found).pop().unwrap(), "rows                public.t: estimated, at most 7");
-        assert!(said(&json!({ "excerpt": "volumeDelete", "facts": [{ "rows": null }] })).is_empty());
+        assert_eq!(
+            said(&found).pop().unwrap(),
+            "rows                public.t: estimated, at most 7"
+        );
+        assert!(
+            said(&json!({ "excerpt": "volumeDelete", "facts": [{ "rows": null }] })).is_empty()
+        );
         assert!(said(&json!(null)).is_empty());
     }
 

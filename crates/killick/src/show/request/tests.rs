@@ -163,7 +163,10 @@ fn rows_their_cascades_and_a_sample_are_shown_and_a_row_writes_no_line_of_its_ow
     let lines = lines(&Screen::plain(), &request, NOW);
     at(&lines, "rows                71128 of about 80000 (counted by the server)");
     at(&lines, "cascades            1: public.orders (rows go too)");
-    assert_eq!(lines.iter().filter(|line| line.starts_with("sample              id=1")).count(), 10);
+    assert_eq!(
+        lines.iter().filter(|line| line.starts_with("sample              id=1")).count(),
+        10
+    );
     assert!(!lines.iter().any(|line| line.starts_with("environment         staging")));
     assert!(!lines.iter().any(|line| line.chars().any(char::is_control)));
 }
