@@ -155,6 +155,7 @@ async fn a_gateway_that_is_killed_under_load_leaves_no_change_without_its_record
     let (done, threads) = load::start(AGENTS, Work::Add);
     for kill in 0..kills() {
         done.lead_to(Some(stage.session().await.1));
+        get_through(&done, 1).await;
         rest(kill).await;
         done.lead_to(None);
         stage.gateway.kill().await.unwrap();
@@ -210,6 +211,7 @@ async fn agents_that_vanish_under_load_leave_no_change_without_its_record() {
     let (_, url) = stage.session().await;
     done.lead_to(Some(stage.through(&url)));
     for kill in 0..kills() {
+        get_through(&done, 1).await;
         rest(kill).await;
         stage.before.cut_all();
     }

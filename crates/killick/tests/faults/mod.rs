@@ -213,7 +213,9 @@ impl Faults {
     pub fn wait_until_quiet(direct: &mut Client) {
         let deadline = Instant::now() + QUIET_WAIT_MAX;
         loop {
-            let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'";
+            // The gateway's own connection waits for what comes next.
+            let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'
+                AND NOT (application_name = 'killick' AND state = 'idle')";
             if direct.query(left).unwrap().value() == "0" {
                 return;
             }
