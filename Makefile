@@ -1,5 +1,5 @@
 # The two commands of the README, each complete on a fresh Debian 12 with Rust: `make test`, `make demo`.
-.PHONY: help setup test demo e2e clients kill-test fault-test regress bench lint
+.PHONY: help setup test demo e2e clients kill-test fault-test regress bench bench-pg lint
 
 help:
 	@echo 'make test   install what is missing, run every test'
@@ -9,7 +9,8 @@ help:
 	@echo 'make kill-test  cut the power 100 times under load, then prove the record'
 	@echo 'make fault-test  cut the network at every message of a database session, kill its ends 100 times'
 	@echo 'make regress  PostgreSQL'"'"'s own regression suite: judged against what it wrote, and compared through the gateway'
-	@echo 'make bench  measure against a direct connection and haproxy'
+	@echo 'make bench  measure against a direct connection, haproxy and PgBouncer'
+	@echo 'make bench-pg  the part of it for PostgreSQL'
 	@echo 'make lint   format, clippy, and the checks of the house (cargo xtask)'
 
 setup:
@@ -60,6 +61,10 @@ regress: setup
 
 bench: setup
 	@scripts/bench.sh
+
+# make bench-pg STREAM_GB=10   with ten gigabytes through the gateway.
+bench-pg: setup
+	@scripts/bench.sh pg
 
 lint:
 	cargo fmt --all --check

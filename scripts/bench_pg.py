@@ -230,6 +230,15 @@ def table(stage, script, mode, clients, rows, rounds, seconds):
             print(f"  killick to {bouncer}: added p50 {added:.2f}, TPS {median(each):.2f} [{each[0]:.2f} to {each[-1]:.2f}], CPU {cpu:.2f}", flush=True)
 
 
+def judgements(stage, folder):
+    """Prints what one statement's judgement takes, by the catalogue of this server."""
+    queries = run([folder / "judge_lines", "queries"]).splitlines()
+    answers = stage.work / "answers"
+    answers.write_text("".join(stage.sql(DATABASE, query).replace("\n", " ").strip() + "\n" for query in queries))
+    print("\n== one statement: read, read and judged anew, recalled by its class")
+    print(run([*RT, folder / "judge_times", answers]), flush=True)
+
+
 def streams(stage, gigabytes):
     """Streams rows out of and into the server, through Killick, and watches its memory."""
     target, rows = stage.targets[OURS], max(int(gigabytes * 1e9 / 1000), 1)
@@ -276,6 +285,7 @@ def streams(stage, gigabytes):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--killick", required=True, help="the binary")
+    p.add_argument("--judge", help="folder of the examples judge_lines and judge_times")
     p.add_argument("--pgbouncer", default=os.environ.get("PGBOUNCER") or shutil.which("pgbouncer"))
     p.add_argument("--rounds", type=int, default=5), p.add_argument("--seconds", type=int, default=2)
     p.add_argument("--clients", default="1,8,64"), p.add_argument("--modes", default="simple,extended,prepared")
@@ -294,6 +304,8 @@ def main():
             stage.targets = {name: it for name, it in stage.targets.items() if name in ("direct", *a.only.split(","))}
         server = run([stage.pg_bin / "postgres", "--version"]).split()[2]
         print(f"PostgreSQL {server}, PgBouncer {getattr(stage, 'bouncer_version', '-')}, scale {a.scale}, {os.cpu_count()} cores, loopback, no TLS")
+        if a.judge:
+            judgements(stage, pathlib.Path(a.judge).resolve())
         names = list(stage.targets)
         for script in filter(None, a.scripts.split(",")):
             for mode in a.modes.split(","):

@@ -1,5 +1,6 @@
-//! The incident in two acts, with the same requests: without a gateway, and with one.
+//! The incident in two acts, with the same requests: without a gateway, and with one. A third act is about databases.
 
+mod database;
 mod narrator;
 mod with;
 mod without;
@@ -16,7 +17,7 @@ use narrator::Narrator;
 /// Where the provider's API is, as its clients know it.
 const API: &str = "https://backboard.railway.app/graphql/v2";
 
-/// Plays both acts, and fails unless each of them ends as it must.
+/// Plays all acts, and fails unless each of them ends as it must.
 ///
 /// # Errors
 /// A step did not end as it must, or something that the demo needs is missing.
@@ -31,7 +32,11 @@ pub async fn play() -> anyhow::Result<()> {
         .act("ACT 1", "An agent at work in staging meets an error. It finds a token in a file.")?;
     without::play(&narrator, &dir.path().join("without"), &tokens).await?;
     narrator.act("ACT 2", "The same world, set up again. The agent's traffic passes Killick.")?;
-    with::play(&narrator, &dir.path().join("with"), &tokens, binary).await?;
+    with::play(&narrator, &dir.path().join("with"), &tokens, binary.clone()).await?;
+    narrator.act("ACT 3", "Another agent, and a production database.")?;
+    let third = dir.path().join("database");
+    std::fs::create_dir_all(&third)?;
+    database::play(&narrator, &third, binary).await?;
 
     let seconds = began.elapsed().as_secs();
     narrator.good(&format!("Every act ended as it must, in {seconds} s."))?;
