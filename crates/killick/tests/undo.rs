@@ -6,20 +6,9 @@
     reason = "tests fail by panicking"
 )]
 
-use std::path::Path;
-use std::process::Output;
+mod keeping;
 
-use killick_testkit::gateway::{Gateway, GatewayOptions};
-use killick_testkit::postgres::{Server, psql};
-use serde_json::Value;
-use tempfile::TempDir;
-
-struct Stage {
-    server: Server,
-    gateway: Gateway,
-    url: String,
-    _dir: TempDir,
-}
+use keeping::Stage;
 
 /// Every kind of column that has been lost on the way in somebody's undo.
 const TABLES: &str = r#"
@@ -66,96 +55,9 @@ const CHECKSUM: &str = r#"SELECT md5(string_agg(t, E'\n' ORDER BY t)) FROM (
     SELECT 'f' || f::text FROM loose f UNION ALL SELECT 'd' || d::text FROM doorbell d UNION ALL
     SELECT 'p' || p.tableoid::regclass || p::text FROM parts p) all_rows"#;
 
-impl Stage {
-    async fn open(environment: &str, waiver: bool) -> Self {
-        let server = Server::start();
-        let _ = server.sql("postgres", "CREATE USER app PASSWORD 'app-password-7'");
-        let _ = server.sql("postgres", "CREATE DATABASE shop OWNER app");
-        let loaded = psql(
-            &server.url("shop"),
-            &["-v", "ON_ERROR_STOP=1", "-c", "SET ROLE app", "-c", TABLES],
-        );
-        assert!(loaded.status.success(), "{loaded:?}");
-        let dir = TempDir::new().unwrap();
-        let binary = Path::new(env!("CARGO_BIN_EXE_killick"));
-        let options = GatewayOptions { production_waiver: waiver, ..GatewayOptions::of(binary) };
-        let mut gateway = Gateway::init(dir.path(), options, None).await.unwrap();
-        gateway.up().await.unwrap();
-        gateway.done(&["agent", "add", "coder"]).await.unwrap();
-        let url = format!(
-            "postgres://app:app-password-7@127.0.0.1:{}/shop?sslmode=disable",
-            server.port()
-        );
-        let place = ["--environment", environment, "--private-address"];
-        gateway
-            .done(&[&["database", "add", "shop", "--url", &url][..], &place].concat())
-            .await
-            .unwrap();
-        let base = ["session", "open", "--agent", "coder", "--environment", environment];
-        let opened = gateway.json(&[&base[..], &["--task", "tidy up"]].concat()).await.unwrap();
-        let url = opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned();
-        Self { server, gateway, url, _dir: dir }
-    }
-
-    fn say(&self, text: &str) -> Output {
-        psql(&self.url, &["-v", "VERBOSITY=verbose", "-v", "ON_ERROR_STOP=1", "-c", text])
-    }
-
-    fn passes(&self, text: &str) -> String {
-        let output = self.say(text);
-        assert!(output.status.success(), "{text}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-    }
-
-    fn refused(&self, text: &str) -> String {
-        let output = self.say(text);
-        assert!(!output.status.success(), "{text} passed");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("killick "), "not by the gateway: {said}");
-        said
-    }
-
-    /// Returns the checksum of all rows, or what is in its way.
-    fn checksum(&self) -> String {
-        let output = psql(&self.server.url("shop"), &["-v", "ON_ERROR_STOP=1", "-c", CHECKSUM]);
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-    }
-
-    /// Sends a statement until it passes, approving what a human is asked for.
-    async fn force(&self, text: &str) {
-        for _ in 0..4 {
-            let output = self.say(text);
-            if output.status.success() {
-                return;
-            }
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            let requests = self.gateway.json(&["request", "list"]).await.unwrap();
-            let id =
-                requests[0]["id"].as_str().unwrap_or_else(|| panic!("{text}: {said}")).to_owned();
-            self.gateway.done(&["request", "approve", &id]).await.unwrap();
-        }
-        panic!("{text}: {}", String::from_utf8_lossy(&self.say(text).stderr));
-    }
-
-    /// Returns the newest entry that says what can be undone.
-    async fn last_undo(&self) -> Value {
-        let log = self.gateway.done(&["log", "export"]).await.unwrap();
-        let entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let undo =
-            entries.filter(|entry| entry["details"].get("undo").is_some()).collect::<Vec<_>>();
-        undo.last().unwrap()["details"].clone()
-    }
-
-    async fn undo(&self, extra: &[&str]) -> Value {
-        let undo = self.last_undo().await;
-        let point = undo["undo"]["point"].as_str().unwrap_or_else(|| panic!("{undo:#}")).to_owned();
-        self.gateway.json(&[&["undo", &point][..], extra].concat()).await.unwrap()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_statement_destroyed_is_undone_and_every_table_is_as_before() {
-    let stage = Stage::open("staging", false).await;
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
     let before = stage.checksum();
     for text in [
         // One row by its key takes orders and their lines with it, and sets a key to NULL.
@@ -196,7 +98,7 @@ async fn whatever_a_statement_destroyed_is_undone_and_every_table_is_as_before()
 #[tokio::test(flavor = "multi_thread")]
 async fn production_lets_a_few_rows_go_with_a_way_back_and_asks_about_more_with_their_exact_number()
 {
-    let stage = Stage::open("production", true).await;
+    let stage = Stage::open("production", TABLES, CHECKSUM).await;
     let before = stage.checksum();
     stage.passes("DELETE FROM customers WHERE id = 7");
     let undo = stage.last_undo().await;
@@ -223,7 +125,7 @@ async fn production_lets_a_few_rows_go_with_a_way_back_and_asks_about_more_with_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_somebody_edited_since_is_not_overwritten_unless_it_is_named() {
-    let stage = Stage::open("staging", false).await;
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
     let before = stage.checksum();
     stage.force("UPDATE customers SET name = 'same ' || id").await;
     let _ = stage.server.sql("shop", "UPDATE customers SET name = 'newer' WHERE id = 3");
@@ -242,7 +144,7 @@ async fn a_row_that_somebody_edited_since_is_not_overwritten_unless_it_is_named(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_the_agent_may_not_see_are_kept_too_and_a_held_trigger_stays_silent() {
-    let stage = Stage::open("staging", false).await;
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
     let before = stage.checksum();
     let diary = || stage.server.sql("shop", "SELECT count(*) FROM audit");
     stage.force("DELETE FROM customers WHERE id <= 5").await;
@@ -253,10 +155,4 @@ async fn rows_that_the_agent_may_not_see_are_kept_too_and_a_held_trigger_stays_s
     assert_eq!(stage.checksum(), before);
     let enabled = "SELECT tgenabled FROM pg_trigger WHERE tgname = 'notes'";
     assert_eq!(stage.server.sql("shop", enabled), "O");
-}
-
-impl Stage {
-    async fn point(&self) -> String {
-        self.last_undo().await["undo"]["point"].as_str().unwrap().to_owned()
-    }
 }

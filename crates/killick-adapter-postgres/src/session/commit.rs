@@ -150,7 +150,8 @@ impl Session {
 
     /// Returns whether the transaction destroys rows, and whether they are such that all can be kept.
     fn could_keep(&self, counted: &BTreeMap<u32, Rows>) -> bool {
-        if self.work.damage.rows == 0 && self.work.keeping.is_none() {
+        if self.work.damage.rows == 0 && self.work.keeping.is_none() && !self.changes_credentials()
+        {
             return false;
         }
         let catalogue = self.known.catalogue();
@@ -163,6 +164,14 @@ impl Session {
                     why_not_kept(&catalogue, relation, changed, SEARCHED_BYTES_MAX).is_none()
                 })
         })
+    }
+
+    /// Returns whether rows are changed that hold credentials, however few: a former password is lost with one.
+    fn changes_credentials(&self) -> bool {
+        let touches = self.work.judged.iter().flat_map(|judged| &judged.touches);
+        touches
+            .into_iter()
+            .any(|it| it.group == Group::Update && it.effect.has(killick_model::Facet::Administers))
     }
 
     /// Keeps what the transaction destroyed, when with it COMMIT would be permitted. Returns the point, or why there
