@@ -52,6 +52,9 @@ impl Session {
                 self.server.send(&self.departure).await?;
                 let ran = self.relay().await?;
                 self.after_commit(in_flight, ran.tag.as_deref() == Some("COMMIT")).await?;
+                if ran.tag.is_some() {
+                    self.controlled(&unit.judged.kind);
+                }
                 self.follow(ran.status);
                 self.after_chain(ran.status);
                 return Ok(ran.tag.is_some());

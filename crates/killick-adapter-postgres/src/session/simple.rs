@@ -9,7 +9,7 @@ use killick_sql::script;
 use super::call::Said;
 use super::engine::{End, Session};
 use super::server::{Piece, ServerError};
-use super::texts::{Next, names_may_change};
+use super::texts::{Next, changes_names};
 use super::transaction::Place;
 use super::unit::{Leave, Settle as _, Unit, is_control};
 use crate::wire::{backend, frontend};
@@ -295,9 +295,7 @@ impl Session {
             }
         }
         self.state.apply(&unit.judged);
-        if let Kind::Session { settings, .. } = &unit.judged.kind {
-            self.known.stale |= names_may_change(settings);
-        }
+        self.known.stale |= changes_names(&unit.judged);
         // Names are shared between SQL and the protocol: what one makes or drops, the other sees.
         match &unit.judged.kind {
             Kind::Deallocate { name: None } => self.statements.clear(),

@@ -1,6 +1,6 @@
 //! What a text of the simple protocol asks for: nothing, reads that go as a whole, or statements one by one.
 
-use killick_sql::judged::{Judged, Kind, Wrapping};
+use killick_sql::judged::{Group, Judged, Kind, Touch, Wrapping};
 use killick_sql::script::{self, Script};
 
 use super::engine::Session;
@@ -101,6 +101,17 @@ pub(crate) fn controls(judged: &Judged) -> bool {
     let of_transaction = |settings: &[String]| settings == ["transaction"];
     is_control(&judged.kind)
         || matches!(&judged.kind, Kind::Session { settings, .. } if of_transaction(settings))
+}
+
+/// Returns whether names may mean something else after a statement: by what it sets, or a function that it calls.
+pub(crate) fn changes_names(judged: &Judged) -> bool {
+    let within = |touch: &Touch| {
+        touch.group == Group::Setting && names_may_change(std::slice::from_ref(&touch.object.name))
+    };
+    if let Kind::Session { settings, .. } = &judged.kind {
+        return names_may_change(settings);
+    }
+    !judged.plainly_read && judged.touches.iter().any(within)
 }
 
 /// Returns whether names may mean something else once settings were changed; none named stands for all.

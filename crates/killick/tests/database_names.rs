@@ -1,0 +1,114 @@
+//! What a session at a database means by its words: after COMMIT, after a function that sets where names lead, and
+//! when it said that it only reads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod faults;
+
+use faults::Faults;
+use killick_testkit::postgres::Client;
+use serde_json::Value;
+
+const ELSEWHERE: &str = "SET ROLE app; CREATE SCHEMA elsewhere;
+    CREATE TABLE users (id int PRIMARY KEY, v text); CREATE TABLE elsewhere.users (id int, v text);
+    CREATE FUNCTION lead_away() RETURNS text LANGUAGE plpgsql AS
+      $$ BEGIN PERFORM set_config('search_path', 'elsewhere', false); RETURN 'x'; END $$;
+    RESET ROLE";
+
+/// Returns the tables of the last COMMIT on the record, each with its inserted rows.
+async fn last_commit(stage: &Faults) -> Vec<(String, u64)> {
+    let record = stage.gateway.record().await.unwrap();
+    let tables = record.iter().rev().find_map(|line| line["details"]["tables"].as_array()).unwrap();
+    let row =
+        |it: &Value| (it["table"].as_str().unwrap().to_owned(), it["inserted"].as_u64().unwrap());
+    tables.iter().map(row).collect()
+}
+
+fn passes(client: &mut Client, text: &str) {
+    let answer = client.query(text).unwrap();
+    assert!(answer.went_well(), "{text}: {answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_leads_names_elsewhere_does_not_mislead_the_record() {
+    let stage = Faults::open().await;
+    passes(&mut stage.direct(), ELSEWHERE);
+    for in_transaction in [false, true] {
+        let (_, url) = stage.session().await;
+        let mut agent = Client::connect(&url).unwrap();
+        if in_transaction {
+            passes(&mut agent, "BEGIN");
+        }
+        passes(&mut agent, "SELECT lead_away()");
+        passes(&mut agent, "INSERT INTO users VALUES (1, 'x')");
+        if in_transaction {
+            passes(&mut agent, "COMMIT");
+        }
+        let told = last_commit(&stage).await;
+        let mut direct = stage.direct();
+        let count = |direct: &mut Client, table: &str| {
+            direct.query(&format!("SELECT count(*) FROM {table}")).unwrap().value()
+        };
+        let found =
+            match (count(&mut direct, "public.users"), count(&mut direct, "elsewhere.users")) {
+                (here, _) if here == "1" => "public.users",
+                (_, there) if there == "1" => "elsewhere.users",
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(told, [(found.to_owned(), 1)], "in a transaction: {in_transaction}");
+        passes(&mut direct, "TRUNCATE public.users, elsewhere.users");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_made_something_is_over_after_its_commit() {
+    let stage = Faults::open().await;
+    let (_, url) = stage.session().await;
+    let mut agent = Client::connect(&url).unwrap();
+    for text in [
+        "BEGIN",
+        "CREATE TABLE made (id int)",
+        "INSERT INTO made SELECT generate_series(1, 5)",
+        "COMMIT",
+        "INSERT INTO load VALUES (1)",
+    ] {
+        passes(&mut agent, text);
+    }
+    assert_eq!(last_commit(&stage).await, [("public.load".to_owned(), 1)]);
+    let answer = agent.query("COMMIT").unwrap();
+    assert_eq!(answer.notices.len(), 1, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_said_it_only_reads_is_held_to_it_by_the_server() {
+    let stage = Faults::open().await;
+    let (_, url) = stage.session().await;
+    let mut agent = Client::connect(&url).unwrap();
+    passes(&mut agent, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY");
+    for text in ["INSERT INTO load VALUES (1)", "BEGIN; INSERT INTO load VALUES (1); COMMIT"] {
+        let answer = agent.query(text).unwrap();
+        assert_eq!(answer.errors[0].sqlstate, "25006", "{text}: {answer:?}");
+        agent.query("ROLLBACK").unwrap();
+    }
+    passes(&mut agent, "BEGIN READ WRITE; INSERT INTO load VALUES (1); COMMIT");
+    assert_eq!(stage.direct().query("SELECT count(*) FROM load").unwrap().value(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_cannot_be_planned_says_its_own_mistake_inside_of_a_transaction() {
+    let stage = Faults::open().await;
+    let (_, url) = stage.session().await;
+    let mut agent = Client::connect(&url).unwrap();
+    passes(&mut agent, "BEGIN");
+    let answer = agent.query("DELETE FROM single WHERE v = 'x' AND nonesuch = 1").unwrap();
+    assert_eq!(answer.errors[0].sqlstate, "42703", "{answer:?}");
+    assert_eq!(answer.status, b'E');
+    passes(&mut agent, "ROLLBACK");
+    // Nothing of the gateway's own shows in the session.
+    let prepared = agent.query("SELECT count(*) FROM pg_prepared_statements").unwrap();
+    assert_eq!(prepared.value(), "0", "{prepared:?}");
+}
