@@ -142,12 +142,12 @@ async fn rows_that_go_by_cascade_and_by_trigger_are_counted_before_commit() {
     // Six thousand rows by their own statement and as many by the foreign key are twelve thousand, which take a human
     // even where they are kept.
     let more = "INSERT INTO customers VALUES (30, 'x'); \
-        INSERT INTO orders SELECT 1000 + g, 30, 'n' FROM generate_series(1, 12000) g";
+        INSERT INTO orders SELECT 100000 + g, 30, 'n' FROM generate_series(1, 12000) g";
     let _ = stage.server.sql("shop", more);
-    let both = "BEGIN; DELETE FROM orders WHERE id BETWEEN 1001 AND 7000; \
+    let both = "BEGIN; DELETE FROM orders WHERE id BETWEEN 100001 AND 106000; \
         DELETE FROM customers WHERE id = 30; COMMIT";
     refused(&said(&url, both));
-    assert_eq!(stage.count("orders"), "12600");
+    assert_eq!(stage.count("orders"), "36000");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,13 +26,20 @@ impl From<ProgramError> for NotKept {
 }
 
 impl Session {
+    /// Returns whether definitions are kept already, or none was changed yet in the transaction: what it changed it has
+    /// locked, and what it has locked nobody else can write down.
+    pub(crate) fn could_keep_definitions(&self) -> bool {
+        let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
+        kept || !self.work.ddl
+    }
+
     /// Keeps all definitions, unless the transaction has kept them.
     pub(crate) async fn keep_definitions(&mut self) -> Result<(), NotKept> {
         let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
         if kept {
             return Ok(());
         }
-        if self.work.ddl {
+        if !self.could_keep_definitions() {
             return Err(NotKept::Incomplete(
                 "definitions were changed before in the same transaction".into(),
             ));

@@ -184,6 +184,10 @@ impl Session {
         if unit.is_read() || !unit.is_held() || !all {
             return None;
         }
+        let drops = unit.judged.touches.iter().any(|it| it.group == Group::Drop && is_doom(it));
+        if drops && !self.could_keep_definitions() {
+            return None;
+        }
         let catalogue = self.known.catalogue();
         let kept = unit.judged.touches.iter().filter(|touch| destroys_rows(touch)).all(|touch| {
             let Some(relation) = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid))
