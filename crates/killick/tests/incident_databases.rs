@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+#[allow(dead_code, reason = "the stage has means that only the other tests use")]
 mod keeping;
 
 use keeping::Stage;
