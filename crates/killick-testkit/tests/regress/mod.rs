@@ -214,16 +214,16 @@ impl Watch {
     }
 
     /// Runs a query of our own in the session, between two of its statements.
-    fn own(&mut self, sql: &str) -> io::Result<Option<String>> {
+    fn own(&mut self, sql: &str) -> io::Result<Result<String, String>> {
         let mut body = sql.as_bytes().to_vec();
         body.push(0);
         self.server.write_all(&Frame { tag: b'Q', body }.bytes())?;
-        let mut value = None;
+        let mut value = Err("no row".to_owned());
         loop {
             let frame = Frame::read(&mut self.from_server, true)?;
             match frame.tag {
-                b'D' => value = Some(String::from_utf8_lossy(&frame.body[6..]).into_owned()),
-                b'E' => value = None,
+                b'D' => value = Ok(String::from_utf8_lossy(&frame.body[6..]).into_owned()),
+                b'E' => value = Err(String::from_utf8_lossy(&frame.body).replace('\0', " ")),
                 b'A' | b'N' | b'S' => self.client.write_all(&frame.bytes())?,
                 b'Z' => {
                     self.status = frame.body[0];
@@ -239,7 +239,7 @@ impl Watch {
             "SELECT concat_ws('|', ({}), current_database()::text, current_schemas(true)::text, current_user::text)",
             read::FINGERPRINT
         );
-        let Some(found) = self.own(&sql)? else { return Ok(()) };
+        let Ok(found) = self.own(&sql)? else { return Ok(()) };
         self.stale = false;
         self.state.uncertain = false;
         if found == self.fingerprint {
@@ -251,7 +251,15 @@ impl Watch {
         } else {
             let mut answers = Vec::new();
             for query in read::QUERIES {
-                answers.push(self.own(query.sql)?.unwrap_or_default());
+                match self.own(query.sql)? {
+                    Ok(answer) => answers.push(answer),
+                    Err(why) => {
+                        let mut tally = self.tally.lock();
+                        let line = format!("{}: {}: {why}", tally.file, query.name);
+                        tally.blind.push(line);
+                        return Ok(());
+                    }
+                }
             }
             self.tally.lock().catalogues += 1;
             match read::build(&answers) {

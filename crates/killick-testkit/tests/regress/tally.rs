@@ -32,14 +32,16 @@ pub struct Tally {
     pub words: BTreeMap<&'static str, usize>,
     /// Judged as a read, and it wrote.
     pub wrote: Vec<String>,
-    /// Judged as a read that locks rows, and all that is in the log are those locks.
-    pub locked: usize,
+    /// Judged as a read, and what is in the books changed nothing that anybody could read: how often, by why.
+    pub excused: BTreeMap<&'static str, usize>,
     /// Unrecognized and it did write, or did not.
     pub unrecognized_wrote: usize,
     pub unrecognized_read: usize,
     /// Why statements are unrecognized.
     pub reasons: BTreeMap<String, (usize, String)>,
     pub catalogues: usize,
+    /// Where the catalogue could not be read.
+    pub blind: Vec<String>,
     pub unread: Vec<String>,
     pub file: String,
 }
@@ -56,14 +58,10 @@ impl Tally {
             *self.words.entry(seen.word.as_str()).or_default() += 1;
         }
         match (seen.word, &seen.wrote) {
-            (EffectWord::Read, Some(wrote)) => {
-                let locks = seen.judged.iter().any(|it| it.locks);
-                if locks && wrote.log.split(' ').all(|it| it.is_empty() || is_lock(it)) {
-                    self.locked += 1;
-                } else {
-                    self.wrote.push(format!("{shown} [{}]", wrote.log));
-                }
-            }
+            (EffectWord::Read, Some(wrote)) => match excuse(seen, wrote) {
+                Some(why) => *self.excused.entry(why).or_default() += 1,
+                None => self.wrote.push(format!("{shown} [{}]", wrote.log)),
+            },
             (EffectWord::Unrecognized, wrote) if seen.accepted => {
                 if wrote.is_some() {
                     self.unrecognized_wrote += 1;
@@ -105,15 +103,43 @@ impl Tally {
         for (why, (count, example)) in reasons.into_iter().take(40) {
             let _ = writeln!(out, "  {count:5} {why}; as {example}");
         }
-        let _ = writeln!(out, "judged as reads that lock rows, and did no more: {}", self.locked);
+        for (why, count) in &self.excused {
+            let _ = writeln!(out, "judged as reads, {why}: {count}");
+        }
         let _ = writeln!(out, "judged as reads, and wrote: {}", self.wrote.len());
         for line in &self.wrote {
             let _ = writeln!(out, "  {line}");
         }
         let _ =
-            writeln!(out, "catalogues read: {}; unreadable: {:?}", self.catalogues, self.unread);
+            writeln!(out, "catalogues read: {}; not readable: {:?}", self.catalogues, self.blind);
         out
     }
+}
+
+/// Says why a read may stand in the books.
+fn excuse(seen: &Seen<'_>, wrote: &Wrote) -> Option<&'static str> {
+    let only = |kinds: &[&str]| wrote.log.split(' ').all(|it| it.is_empty() || kinds.contains(&it));
+    let touched = || seen.judged.iter().flat_map(|it| &it.touches);
+    let numbers = ["txid_current(", "pg_current_xact_id("];
+    if !seen.accepted && only(&["Transaction/ABORT"]) {
+        return Some("failed, and what their transaction had done before was rolled back");
+    }
+    if only(&["Heap2/PRUNE"]) && !wrote.log.is_empty() {
+        return Some("tidied up a page, as any read may");
+    }
+    if only(&["Transaction/COMMIT"]) && numbers.iter().any(|it| seen.text.contains(it)) {
+        return Some("asked for their transaction's number, which gives it one");
+    }
+    if only(&["Standby/LOCK", "Transaction/COMMIT"])
+        && touched().any(|it| it.object.name.contains("pg_temp"))
+    {
+        return Some(
+            "looked at a temporary table of the session's own that empties itself at COMMIT",
+        );
+    }
+    let locks = seen.judged.iter().any(|it| it.locks);
+    (locks && wrote.log.split(' ').all(|it| it.is_empty() || is_lock(it)))
+        .then_some("locked rows, and did no more")
 }
 
 /// Whether a kind of entry of the log is about locking rows.
