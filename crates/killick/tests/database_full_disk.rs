@@ -90,6 +90,7 @@ async fn rows_are_removed_only_with_a_way_back_wherever_the_disk_fills_up() {
             stage.gateway.done(&["undo", point]).await.unwrap();
         } else {
             refused += 1;
+            eprintln!("{room} KiB: {}", answer.errors[0].message);
         }
         assert_eq!(checksum(&mut direct), before, "{room} KiB: {answer:?}");
     }

@@ -19,6 +19,7 @@ use super::facts;
 use super::images::why_not_kept;
 use super::keep::SEARCHED_BYTES_MAX;
 use super::keep_whole::is_doom;
+use super::server::ServerError;
 use super::transaction::Place;
 
 /// One statement, judged.
@@ -266,7 +267,12 @@ impl Session {
             let answers = self.server.own_all(&on, &all).await;
             answers.map(|answers| answers.into_iter().nth(1).unwrap_or_default())
         };
-        planned.map_or(known, |rows| planned_rows(&rows).or(known))
+        match planned {
+            Ok(rows) => planned_rows(&rows).or(known),
+            // The server does not understand it: it will say so of the statement itself, which changes nothing.
+            Err(ServerError::Refused { sqlstate, .. }) if sqlstate.starts_with("42") => Some(0),
+            Err(_) => known,
+        }
     }
 }
 
