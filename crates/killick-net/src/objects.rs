@@ -272,7 +272,7 @@ mod tests {
             endpoint: Some(endpoint.into()),
             region: "eu-central-1".into(),
             access_key: "id".into(),
-            secret_key: Zeroizing::new("secret".into()),
+            secret_key: Zeroizing::new("hush-hush".into()),
             session_token: None,
             extra_roots_pem: Vec::new(),
         }
@@ -292,6 +292,6 @@ mod tests {
     #[test]
     fn neither_key_shows_in_debug() {
         let store = s3(options("https://s3.example.com")).unwrap();
-        assert!(!format!("{store:?} {store}").contains("secret"));
+        assert!(!format!("{store:?} {store}").contains("hush"));
     }
 }

@@ -55,10 +55,17 @@ impl Programs for SystemPrograms {
     }
 }
 
+/// Makes a folder that only this user may look into.
+fn private_folder(prefix: &str) -> std::io::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let owners_alone = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(prefix).permissions(owners_alone).tempdir()
+}
+
 async fn scratch(unless_root: Option<&str>) -> Result<Scratch, ProgramError> {
     // Made with mode 0700, below the system's own folder: another user could not pass through the gateway's.
-    let room = TempDir::with_prefix("killick-scratch-")
-        .map_err(|error| failed("a scratch folder", error))?;
+    let room =
+        private_folder("killick-scratch-").map_err(|error| failed("a scratch folder", error))?;
     if let Some(user) = unless_root.filter(|_| rustix::process::geteuid().is_root()) {
         let given = Command::new("chown").arg(user).arg(room.path()).status().await;
         if !given.is_ok_and(|status| status.success()) {
@@ -74,7 +81,7 @@ fn serve(call: ProgramCall, lent: &Lent) -> Result<Served, ProgramError> {
         None => None,
         Some(name) => {
             let folder =
-                TempDir::with_prefix("killick-socket-").map_err(|error| failed(&program, error))?;
+                private_folder("killick-socket-").map_err(|error| failed(&program, error))?;
             let listener = UnixListener::bind(folder.path().join(name))
                 .map_err(|error| failed(&program, error))?;
             Some((listener, folder))
@@ -138,7 +145,7 @@ fn start(
     let ProgramCall { program, folders, arguments, environment, files } = call;
     let path = find(&program, &folders).ok_or_else(|| ProgramError::Missing(program.clone()))?;
     // Made with mode 0700: what is in it is for this user alone.
-    let room = TempDir::with_prefix("killick-program-").map_err(|it| failed(&program, it))?;
+    let room = private_folder("killick-program-").map_err(|it| failed(&program, it))?;
     let mut names = Vec::with_capacity(files.len());
     for (at, bytes) in files.iter().enumerate() {
         let name = room.path().join(at.to_string());

@@ -69,7 +69,7 @@ fn bytes_below(folder: &Path, out: &mut Vec<u8>) {
 }
 
 fn entries<'a>(record: &'a [Value], operation: &str) -> Vec<&'a Value> {
-    record.iter().filter(|it| it["entry"]["operation"] == operation).collect()
+    record.iter().filter(|it| it["entry"]["action"] == operation).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +197,7 @@ async fn a_volume_goes_at_once_when_what_lives_on_it_was_copied_off_site_first()
     let lives_on = format!("railway:volume:{}", ids::VOLUME_STAGING);
     declare(&stage.gateway, &server, "staging", &["--lives-on", &lives_on]).await;
     let listed = stage.gateway.done(&["database", "list"]).await.unwrap();
-    assert!(listed.contains("lives on"), "{listed}");
+    assert!(listed.contains("LIVES ON"), "{listed}");
 
     // The copy fails: the volume stays.
     let elsewhere = Server::start();
