@@ -31,7 +31,7 @@ const EXCERPT_BYTES_MAX: usize = 4_000;
 /// Every operator is the server's own: the session's search path is the agent's, and may hold others.
 const COUNTERS: &str = "SELECT 0::int8, 0::int8, 0::int8, 0::int8, pg_catalog.current_setting('track_counts'::text) \
     UNION ALL SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, ''::text FROM pg_catalog.pg_stat_xact_all_tables \
-    WHERE relid OPERATOR(pg_catalog.>=) 16384::oid AND (n_tup_ins OPERATOR(pg_catalog.>) 0::int8 \
+    WHERE relid OPERATOR(pg_catalog.>=) 16384::oid AND schemaname OPERATOR(pg_catalog.<>) 'pg_toast'::name AND (n_tup_ins OPERATOR(pg_catalog.>) 0::int8 \
     OR n_tup_upd OPERATOR(pg_catalog.>) 0::int8 OR n_tup_del OPERATOR(pg_catalog.>) 0::int8)";
 
 /// Why a transaction is not committed.
@@ -79,6 +79,9 @@ impl Session {
         } else {
             (None, None)
         };
+        if let Some(why) = not_kept.as_ref().and_then(NotKept::breaks) {
+            return Err(could_not_be_kept(&why));
+        }
         let armed = Armed::default();
         let live = std::sync::Arc::clone(&self.live);
         // A human is asked about what would be kept; it is kept once there is a yes.
@@ -206,10 +209,7 @@ impl Session {
         point: Option<PointId>,
         not_kept: Option<NotKept>,
     ) -> Result<serde_json::Value, NoCommit> {
-        let failed = |why: String| {
-            let why = format!("what the transaction destroys could not be kept: {why}");
-            rolled_back(Refusal::new(Code::ObligationFailed, why))
-        };
+        let failed = |why: String| could_not_be_kept(&why);
         match (point, self.work.keeping.take()) {
             (Some(id), Some(keeping)) => {
                 let keeping = *keeping;
@@ -223,9 +223,6 @@ impl Session {
                 )
             }
             (_, _) => match not_kept {
-                // A place that is full or gone, or a server that breaks off, commits nothing.
-                Some(NotKept::Place(error)) => Err(failed(error.to_string())),
-                Some(NotKept::Server(error)) => Err(failed(error.to_string())),
                 Some(incomplete) if self.work.owed.is_some() => Err(failed(incomplete.why())),
                 None if self.work.owed.is_some() && self.work.damage.rows > 0 => {
                     Err(failed("nothing was kept".into()))
@@ -436,6 +433,11 @@ fn made_ref(upstream: &killick_model::UpstreamName, oid: u32) -> ObjectRef {
         id: oid.to_string(),
         within: None,
     }
+}
+
+fn could_not_be_kept(why: &str) -> NoCommit {
+    let why = format!("what the transaction destroys could not be kept: {why}");
+    rolled_back(Refusal::new(Code::ObligationFailed, why))
 }
 
 fn rolled_back(mut refusal: Refusal) -> NoCommit {

@@ -45,6 +45,15 @@ pub(crate) enum NotKept {
 }
 
 impl NotKept {
+    /// Returns why nothing may be committed at all: a place that is full or gone, or a server that broke off.
+    pub(crate) fn breaks(&self) -> Option<String> {
+        match self {
+            Self::Incomplete(_) => None,
+            Self::Place(error) => Some(error.to_string()),
+            Self::Server(error) => Some(error.to_string()),
+        }
+    }
+
     /// Returns the reason in one sentence.
     pub(crate) fn why(&self) -> String {
         match self {
