@@ -55,7 +55,7 @@ impl Server {
     fn curl(&self, arguments: &[&str], path: &str) -> Vec<u8> {
         let said = Command::new("curl")
             .args(["-sS", "--fail"])
-            .args(["--aws-sigv4", "aws:amz:eu-central-1:s3", "--user", "id:hush"])
+            .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "id:hush"])
             .args(arguments)
             .arg(self.address(path))
             .output()
