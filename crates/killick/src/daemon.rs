@@ -115,6 +115,7 @@ pub(crate) fn open_journal(
 ///
 /// # Errors
 /// Something that must be there is not; nothing was served.
+#[expect(clippy::too_many_lines, reason = "the wiring of the house, read from top to bottom")]
 pub(crate) async fn run(home: Home, config: Config, ready: Ready) -> anyhow::Result<()> {
     let (home, config) = (&home, &config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());

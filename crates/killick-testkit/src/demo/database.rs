@@ -5,6 +5,8 @@ use std::process::Output;
 
 use anyhow::{Context as _, ensure};
 
+use serde_json::Value;
+
 use super::narrator::Narrator;
 use crate::gateway::{AGENT, Gateway, GatewayOptions};
 use crate::postgres::{Server, psql};
@@ -53,7 +55,7 @@ pub(super) async fn play(narrator: &Narrator, dir: &Path, binary: PathBuf) -> an
     gateway.done(&[&add[..], &["--private-address"]].concat()).await?;
     let open = ["session", "open", "--agent", AGENT, "--environment", "production"];
     let opened = gateway.json(&[&open[..], &["--task", "remove test rows"]].concat()).await?;
-    let url = opened["environment"]["DATABASE_URL"].as_str().context("no address")?.to_owned();
+    let url = text_at(&opened, "/environment/DATABASE_URL").context("no address")?;
     let before = server.sql("shop", CHECKSUM);
     narrator.say("The agent has a DATABASE_URL whose password is its session's token.")?;
     let act = Act { narrator, server, gateway, url, before };
@@ -87,9 +89,9 @@ impl Act<'_> {
 
     async fn counted(&self) -> anyhow::Result<()> {
         let requests = self.gateway.json(&["request", "list"]).await?;
-        let facts = requests[0]["facts"].as_array().context("no facts")?;
+        let facts = requests.pointer("/0/facts").and_then(Value::as_array).context("no facts")?;
         let counted: Vec<u64> =
-            facts.iter().filter_map(|it| it["rows"]["count"].as_u64()).collect();
+            facts.iter().filter_map(|it| it.pointer("/rows/count")?.as_u64()).collect();
         ensure!(counted.contains(&u64::from(ROWS)), "not the exact number: {counted:?}");
         ensure!(
             counted.contains(&500),
@@ -103,9 +105,9 @@ impl Act<'_> {
     async fn forced(&self, sql: &str) -> anyhow::Result<()> {
         for _ in 0..4 {
             let requests = self.gateway.json(&["request", "list"]).await?;
-            if let Some(id) = requests[0]["id"].as_str() {
+            if let Some(id) = text_at(&requests, "/0/id") {
                 self.narrator.command(&format!("killick request approve {id}"))?;
-                self.gateway.done(&["request", "approve", id]).await?;
+                self.gateway.done(&["request", "approve", &id]).await?;
             }
             if self.say(sql).status.success() {
                 return Ok(());
@@ -117,9 +119,9 @@ impl Act<'_> {
 
     async fn undone(&self) -> anyhow::Result<()> {
         let record = self.gateway.record().await?;
-        let ended = record.iter().rev().find(|it| !it["details"]["undo"].is_null());
+        let ended = record.iter().rev().find(|it| it.pointer("/details/undo").is_some());
         let index =
-            ended.and_then(|it| it["index"].as_u64()).context("no transaction has ended")?;
+            ended.and_then(|it| it.get("index")?.as_u64()).context("no transaction has ended")?;
         let index = index.to_string();
         self.narrator.command(&format!("killick undo {index}"))?;
         let shown = self.gateway.done(&["undo", &index]).await?;
@@ -141,4 +143,8 @@ impl Act<'_> {
             .trim()
             .to_owned()
     }
+}
+
+fn text_at(value: &Value, pointer: &str) -> Option<String> {
+    value.pointer(pointer)?.as_str().map(str::to_owned)
 }
