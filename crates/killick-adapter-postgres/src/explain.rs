@@ -8,11 +8,12 @@ use killick_gate::{ErrandKind, Pdp};
 use killick_model::database::Database;
 use killick_model::explain::Explanation;
 use killick_model::{
-    Action, Code, Effect, Environment, EnvironmentName, ObjectFacts, Principal, Refusal,
-    UpstreamName,
+    Action, Code, Effect, EffectWord, Environment, EnvironmentName, ObjectFacts, Principal,
+    Refusal, UpstreamName,
 };
 use killick_sql::catalogue::{Catalogue, read};
 use killick_sql::judge::{SessionState, judge_all};
+use killick_sql::judged::{Group, Touch};
 use killick_sql::script;
 use serde_json::Value;
 
@@ -74,6 +75,8 @@ async fn answers(own: &mut Own, role: Option<&str>) -> Result<Vec<String>, Serve
 /// Written statements, and what they are judged over.
 pub struct Statements {
     catalogue: Catalogue,
+    /// Whether there is no catalogue: nobody knows what a name means, and what hangs on it.
+    blind: bool,
     upstream: UpstreamName,
     environment: Option<EnvironmentName>,
 }
@@ -89,13 +92,13 @@ impl Statements {
         environment: Option<EnvironmentName>,
     ) -> Result<Self, String> {
         let catalogue = read::build(answers).map_err(|error| error.to_string())?;
-        Ok(Self { catalogue, upstream, environment })
+        Ok(Self { catalogue, blind: false, upstream, environment })
     }
 
     /// Judges over an empty catalogue: what a name means is then not known, and counts as the worst.
     #[must_use]
     pub fn over_nothing(upstream: UpstreamName, environment: Option<EnvironmentName>) -> Self {
-        Self { catalogue: Catalogue::default(), upstream, environment }
+        Self { catalogue: Catalogue::default(), blind: true, upstream, environment }
     }
 
     /// Explains one line: `{"id", "sql"}`, or a labelled statement of a corpus. `None` when it is no statement.
@@ -137,7 +140,7 @@ impl Statements {
 
     /// Returns what the texts of one session would do, one after the other.
     fn action(&self, texts: &[String]) -> Result<Action, Refusal> {
-        let mut state = SessionState::default();
+        let mut state = SessionState { uncertain: self.blind, ..SessionState::default() };
         let mut touches = Vec::new();
         for text in texts {
             let script = script::parse(text)
@@ -147,6 +150,9 @@ impl Statements {
                 touches.extend(judged.touches.iter().cloned());
             }
         }
+        if self.blind {
+            touches.extend(touches.iter().find(|it| hides_something(it)).map(unseen));
+        }
         let parts = if touches.is_empty() {
             vec![crate::session::call::login_part(&self.upstream, None)]
         } else {
@@ -154,6 +160,24 @@ impl Statements {
         };
         Action::new(parts, String::new())
             .map_err(|error| Refusal::new(Code::TooMany, error.to_string()))
+    }
+}
+
+/// Returns whether more could hang on what is touched (a view's functions, triggers, rules) than the touch says.
+fn hides_something(touch: &Touch) -> bool {
+    let nothing_hangs_on = ["database", "plan", "session", "setting", "transaction"];
+    touch.effect.word().level() < EffectWord::Destroy.level()
+        && !nothing_hangs_on.contains(&touch.object.kind.as_str())
+}
+
+/// Returns what such a touch counts as.
+fn unseen(touch: &Touch) -> Touch {
+    Touch {
+        group: Group::Unrecognized,
+        effect: Effect::Unrecognized,
+        irreversible: true,
+        object: touch.object.clone(),
+        why: "without a catalogue nobody knows what hangs on it".into(),
     }
 }
 
@@ -229,7 +253,17 @@ mod tests {
     fn without_a_catalogue_what_a_name_means_counts_as_the_worst() {
         assert_eq!(word(&["SELECT 1"]), "read");
         assert_eq!(word(&["TRUNCATE notes"]), "destroy");
-        assert_eq!(word(&["SELECT purge()"]), "unrecognized");
+        assert_eq!(word(&["DROP TABLE IF EXISTS notes"]), "destroy");
+        for text in [
+            "SELECT purge()",
+            "SELECT * FROM notes",
+            "INSERT INTO notes VALUES (1)",
+            "UPDATE notes SET a = 1 WHERE id = 1",
+        ] {
+            assert_eq!(word(&[text]), "unrecognized", "{text}");
+        }
+        assert_eq!(word(&["SET work_mem = '8MB'"]), "read");
+        assert_eq!(word(&["BEGIN", "COMMIT"]), "read");
         assert_eq!(word(&["SELECT 1", "DROP TABLE notes"]), "destroy");
         assert_eq!(word(&["SELEC 1"]), "unrecognized");
         assert_eq!(word(&[""]), "read");

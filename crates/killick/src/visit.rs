@@ -13,7 +13,7 @@ use killick_model::database::{Database, DatabaseLimits};
 use killick_model::time::Clock;
 use killick_model::{CredentialName, EnvironmentName, UpstreamName};
 use killick_net::{Net, SystemClock};
-use killick_store::{SealedVault, SqliteStore};
+use killick_store::SqliteStore;
 use zeroize::Zeroizing;
 
 use crate::cli::InitArgs;
@@ -21,6 +21,10 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::show::screen::aside;
 use crate::{adapters, daemon, init, secret_input};
+
+mod typed;
+
+use typed::Typed;
 
 /// Reads what the server behind an address says exists. Returns the name that the database is given.
 ///
@@ -79,8 +83,8 @@ pub(crate) async fn catalogue(url: &str) -> anyhow::Result<(UpstreamName, Vec<St
         added: clock.now(),
         rotated: None,
     };
-    let vault: Arc<dyn Vault> = Arc::new(SealedVault::of(&store));
-    vault.credential_put(&info, Zeroizing::new(password.as_bytes().to_vec()))?;
+    let value = Zeroizing::new(password.as_bytes().to_vec());
+    let vault: Arc<dyn Vault> = Arc::new(Typed { info, value });
     let streams: Arc<dyn Streams> = Arc::new(net);
     let databases = adapters::build_databases(
         &gate,

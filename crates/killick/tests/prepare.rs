@@ -413,3 +413,111 @@ async fn a_pooler_in_front_is_found_in_each_of_its_modes() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_is_read_from_elsewhere_by_a_grant_under_a_role_that_only_reads() {
+    let (server, dir) = (shop(), TempDir::new().unwrap());
+    prepare(&server, dir.path(), &["--read-only"]);
+    let gateway = gateway(dir.path()).await;
+    gateway.done(&["agent", "add", "coder"]).await.unwrap();
+    let declare = async |more: &[&str]| {
+        let url = gates_url(server.port(), "");
+        let ask = ["database", "add", "shop", "--url", &url, "--environment", "production"];
+        let ask = [&ask[..], &["--private-address", "--replace"], more].concat();
+        gateway.done(&ask).await.unwrap();
+    };
+    declare(&[]).await;
+    let open = async |more: &[&str]| {
+        let ask =
+            ["session", "open", "--agent", "coder", "--environment", "staging", "--task", "t"];
+        gateway.json(&[&ask[..], more].concat()).await.unwrap()
+    };
+    let plain = open(&[]).await;
+    assert!(plain["environment"].get("DATABASE_URL").is_none(), "production is handed out");
+    assert!(plain["environment"].get("SHOP_DATABASE_URL").is_none());
+    let opened = open(&["--upstreams", "shop"]).await;
+    assert!(opened["environment"].get("DATABASE_URL").is_none());
+    let url = opened["environment"]["SHOP_DATABASE_URL"].as_str().unwrap();
+    let session = opened["session"]["principal"]["session"].as_str().unwrap();
+    let refused = |text: &str, why: &str| {
+        let output = direct(url, text);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(why), "{text}: {said}");
+    };
+    refused("SELECT 1", "--read-role ROLE");
+    declare(&["--read-role", "killick_reader"]).await;
+    refused("SELECT 1", "killick grant add --session");
+    let grant = ["grant", "add", "--session", session, "--effect", "read", "--count", "3"];
+    // A grant that names nothing, or something else, opens no door.
+    gateway.done(&grant).await.unwrap();
+    gateway.done(&[&grant[..], &["--objects", "database:other"]].concat()).await.unwrap();
+    refused("SELECT 1", "killick grant add --session");
+    gateway.done(&[&grant[..], &["--objects", "database:shop"]].concat()).await.unwrap();
+    assert_eq!(passes(url, "SELECT count(*) FROM messages"), "100");
+    assert_eq!(passes(url, "SELECT current_user"), "killick_reader");
+    refused("DELETE FROM messages WHERE id = 1", "42501");
+    // Three connections were granted, and made.
+    refused("SELECT 1", "killick grant add --session");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM messages"), "100");
+    let log = gateway.done(&["log", "export"]).await.unwrap();
+    assert!(log.contains("a login to read, by grant"), "the grant is not on the record");
+}
+
+/// Explains statements, one a line, without a gateway; returns the words.
+fn explained(more: &[&str], texts: &[&str]) -> Vec<String> {
+    let home = TempDir::new().unwrap();
+    let mut child = Command::new(BINARY)
+        .args(["--home", &home.path().join("none").display().to_string(), "explain", "--jsonl"])
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: String = texts
+        .iter()
+        .map(|sql| format!("{}\n", serde_json::json!({ "id": 1, "sql": sql })))
+        .collect();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let word = |line: &str| {
+        let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+        answer["effect"].as_str().unwrap().to_owned()
+    };
+    String::from_utf8(output.stdout).unwrap().lines().map(word).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_explained_by_what_a_server_says_exists() {
+    let (server, dir) = (shop(), TempDir::new().unwrap());
+    let texts =
+        ["SELECT count(*) FROM messages", "SELECT purge()", "TRUNCATE messages", "SELECT 1"];
+    // A server may ask for a password that no vault would keep.
+    let _ = server.sql("postgres", "ALTER USER gate PASSWORD 'short'");
+    let url = gates_url(server.port(), "").replace("gate-password-7", "short");
+    let by_url = explained(&["--database-url", &url], &texts);
+    assert_eq!(by_url, ["read", "destroy", "destroy", "read"]);
+    let blind = explained(&[], &texts);
+    assert_eq!(blind, ["unrecognized", "unrecognized", "destroy", "read"]);
+    let _ = server.sql("postgres", "ALTER USER gate PASSWORD 'gate-password-7'");
+    prepare(&server, dir.path(), &[]);
+    let gateway = gateway(dir.path()).await;
+    declare(&gateway, server.port(), "killick_agent").await;
+    let lines: String =
+        texts.iter().map(|it| format!("{}\n", serde_json::json!({ "sql": it }))).collect();
+    let file = dir.path().join("statements.jsonl");
+    std::fs::write(&file, lines).unwrap();
+    let output = Command::new(BINARY)
+        .args(["--home", &dir.path().join("killick").display().to_string()])
+        .args(["explain", "--jsonl", "--database", "shop"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let words: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["effect"].clone())
+        .collect();
+    assert_eq!(words, by_url);
+}
