@@ -91,12 +91,14 @@ pub(crate) const fn pending_may_move(from: PendingState, to: PendingState) -> bo
     }
 }
 
-/// Refuses a grant for what no grant can cover.
+/// Refuses a grant for what no grant can cover. Reading is granted by the name of what is read: within a session's own
+/// environment it needs no grant, and nowhere does one open everything.
 pub(crate) fn check_grant(grant: &Grant) -> Result<(), StoreError> {
     match grant.effect {
         EffectWord::Write | EffectWord::Administer => Ok(()),
-        EffectWord::Read | EffectWord::Destroy | EffectWord::Unrecognized => {
-            Err(StoreError::Failed("a grant covers write or administer, nothing else".into()))
-        }
+        EffectWord::Read if !grant.objects.is_empty() => Ok(()),
+        EffectWord::Read | EffectWord::Destroy | EffectWord::Unrecognized => Err(
+            StoreError::Failed("a grant covers write, administer, or reading named objects".into()),
+        ),
     }
 }

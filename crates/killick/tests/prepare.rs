@@ -447,9 +447,10 @@ async fn production_is_read_from_elsewhere_by_a_grant_under_a_role_that_only_rea
     refused("SELECT 1", "--read-role ROLE");
     declare(&["--read-role", "killick_reader"]).await;
     refused("SELECT 1", "killick grant add --session");
-    let grant = ["grant", "add", "--session", session, "--effect", "read", "--count", "3"];
+    let grant =
+        ["grant", "add", "--session", session, "--effect", "read", "--count", "3", "--ttl", "1h"];
     // A grant that names nothing, or something else, opens no door.
-    gateway.done(&grant).await.unwrap();
+    assert!(!gateway.cli(&grant).await.unwrap().status.success(), "a grant to read everything");
     gateway.done(&[&grant[..], &["--objects", "database:other"]].concat()).await.unwrap();
     refused("SELECT 1", "killick grant add --session");
     gateway.done(&[&grant[..], &["--objects", "database:shop"]].concat()).await.unwrap();
@@ -459,6 +460,9 @@ async fn production_is_read_from_elsewhere_by_a_grant_under_a_role_that_only_rea
     // Three connections were granted, and made.
     refused("SELECT 1", "killick grant add --session");
     assert_eq!(server.sql("shop", "SELECT count(*) FROM messages"), "100");
+    let check = ["database", "prepare", "shop", "--read-only", "--check"];
+    let said = gateway.cli(&check).await.unwrap().stdout;
+    assert!(said.contains("sessions run as `killick_reader`"), "{said}");
     let log = gateway.done(&["log", "export"]).await.unwrap();
     assert!(log.contains("a login to read, by grant"), "the grant is not on the record");
 }

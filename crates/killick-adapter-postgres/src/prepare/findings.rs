@@ -101,7 +101,10 @@ impl Probed {
                     "`{name}` is there, and sessions run as {}",
                     declared.as_deref().map_or("the login itself".into(), |it| format!("`{it}`"))
                 ),
-                Some(format!("declare it: killick database add NAME --replace --role {name} ...")),
+                Some(format!(
+                    "declare it: killick database add NAME --replace --{} {name} ...",
+                    if self.read_only { "read-role" } else { "role" }
+                )),
             ),
         }
     }

@@ -34,7 +34,7 @@ impl PostgresAdapter {
         ask: &PrepareAsk,
         by: Option<String>,
     ) -> Result<(Prepared, Option<u32>), String> {
-        let declared = database.role.as_deref();
+        let declared = declared(database, ask.read_only);
         let roles = Roles::named(&database.database, &database.user, declared, ask)?;
         let sql = roles.script();
         let probed = match self.probe(database, &roles, by).await {
@@ -105,7 +105,7 @@ impl PostgresAdapter {
         };
         Ok(Probed {
             role_name: roles.agent.clone(),
-            declared: database.role.clone(),
+            declared: declared(database, !roles.may_write).map(str::to_owned),
             role,
             read_only: !roles.may_write,
             other_process: first.process != server.pid,
@@ -118,6 +118,12 @@ impl PostgresAdapter {
             server,
         })
     }
+}
+
+/// Returns the role that sessions run as: those of its own environment, or those that come to read.
+fn declared(database: &Database, read_only: bool) -> Option<&str> {
+    let for_reading = database.read_role.as_deref().filter(|_| read_only);
+    for_reading.or(database.role.as_deref())
 }
 
 fn purpose(by: Option<String>) -> Purpose<'static> {

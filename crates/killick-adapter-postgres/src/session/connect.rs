@@ -245,7 +245,7 @@ async fn as_whom(
     let Some(grant) = adapter.gate.spend_reading(live, &object).await? else {
         let why = format!("nobody granted this session of {home} to read `{name}` in {lives_in}");
         let next = format!(
-            "A human may: killick grant add --session {} --effect read --objects {} (each connection uses it once)",
+            "A human may: killick grant add --session {} --effect read --objects {} --count 5 --ttl 1h (each connection uses it once)",
             live.principal.session,
             object.label()
         );

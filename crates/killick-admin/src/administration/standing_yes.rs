@@ -145,6 +145,12 @@ fn check_grant(ask: &GrantAsk) -> Result<(), AdminError> {
             ));
         }
     }
+    if ask.effect == EffectWord::Read && ask.objects.is_empty() {
+        return Err(AdminError::invalid(
+            "reading is granted by the name of what is read",
+            "name it with --objects (`database:main`)",
+        ));
+    }
     if !(1..=GRANT_COUNT_MAX).contains(&ask.count) {
         return Err(AdminError::invalid(
             format!("a grant is good for 1 to {GRANT_COUNT_MAX} calls"),
