@@ -9,7 +9,7 @@ use killick_model::{
     RequestId, UpstreamName,
 };
 
-use crate::gate::{Blocking, Gate, store_refusal};
+use crate::gate::{Blocking, Gate, record_refusal, store_refusal};
 use crate::ids;
 use crate::ports::{Durability, StoreError};
 use crate::sessions::LiveSession;
@@ -123,6 +123,13 @@ impl Gate {
         });
         let Some(grant) = found else { return Ok(None) };
         let id = grant.id.clone();
+        let mut entry = Draft::new(Kind::Grant).of_principal(&live.principal);
+        entry.by = Some(grant.by.to_string());
+        entry.operation = Some("grant use".into());
+        entry.upstream = Some(object.upstream.clone());
+        entry.effect = Some(grant.effect);
+        entry.details = serde_json::json!({ "grant": id, "object": named });
+        self.note(entry).await.map_err(|error| record_refusal(&error))?;
         self.spend(&Yes::Grant(grant)).await?;
         Ok(Some(id))
     }
