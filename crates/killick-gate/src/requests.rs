@@ -5,8 +5,8 @@ use std::time::Duration;
 use killick_model::record::{Draft, Kind};
 use killick_model::request::{AccessRequest, Answer, Grant, RequestState};
 use killick_model::{
-    Action, CallDigest, CallId, Code, EffectWord, ObjectFacts, ObjectRef, Obligation, Refusal,
-    RequestId, UpstreamName,
+    Action, CallDigest, CallId, Code, EffectWord, Facet, ObjectFacts, ObjectRef, Obligation,
+    Refusal, RequestId, UpstreamName,
 };
 
 use crate::gate::{Blocking, Gate, record_refusal, store_refusal};
@@ -302,8 +302,13 @@ fn grant_covers(grant: &Grant, action: &Action, facts: &[ObjectFacts], live: &Li
     grantable
         && action.parts().iter().all(|part| {
             let word = part.effect.word();
-            let effect_fits = word == grant.effect
-                || (word == EffectWord::Read && !part.effect.has(killick_model::Facet::Reveals));
+            // Reading does not say that secrets may come back, or that something may leave for people.
+            let plain = !part.effect.has(Facet::Reveals) && !part.effect.has(Facet::Outward);
+            let effect_fits = if word == EffectWord::Read {
+                plain || (grant.effect != EffectWord::Read && !part.effect.has(Facet::Reveals))
+            } else {
+                word == grant.effect
+            };
             effect_fits
                 && part.objects.iter().all(|object| {
                     if grant.objects.is_empty() {
