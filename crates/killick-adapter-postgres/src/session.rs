@@ -31,6 +31,7 @@ pub(crate) mod images;
 pub(crate) mod keep;
 pub(crate) mod keep_definitions;
 pub(crate) mod keep_whole;
+pub(crate) mod made;
 pub(crate) mod own;
 pub(crate) mod refusal;
 pub(crate) mod server;

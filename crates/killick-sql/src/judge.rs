@@ -94,7 +94,9 @@ impl SessionState {
             | Kind::CopyIn
             | Kind::CopyOut => {}
         }
-        let made = |it: &&Touch| it.group == Group::Create && it.object.oid.is_none();
+        let made = |it: &&Touch| {
+            it.group == Group::Create && it.object.oid.is_none() && it.object.kind == "table"
+        };
         for touch in judged.touches.iter().filter(made) {
             self.made.insert(touch.object.name.clone());
         }

@@ -300,3 +300,28 @@ async fn a_text_that_nests_without_end_does_not_end_the_gateway() {
         assert_eq!(passes(&said(&url, "SELECT 'alive'")), "alive", "{piece}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_bears_the_name_of_something_made_is_not_made_by_the_session() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    for made in [
+        "CREATE SCHEMA messages",
+        "SELECT 1 AS id INTO TEMPORARY messages",
+        "CREATE TEMPORARY TABLE messages (id int)",
+        "CREATE TABLE IF NOT EXISTS messages (id int)",
+        "CREATE TABLE x (id int); ALTER TABLE x RENAME TO y; ALTER TABLE messages RENAME TO x; \
+         DELETE FROM x; ALTER TABLE x RENAME TO messages",
+    ] {
+        let text = format!("BEGIN; {made}; DELETE FROM public.messages; COMMIT");
+        refused(&said(&url, &text));
+        assert_eq!(stage.count("messages"), "90000", "{made}");
+        // Nor does it become so once something of that name lasts.
+        if !made.contains("RENAME") {
+            let _ = said(&url, made);
+            refused(&said(&url, "DELETE FROM public.messages"));
+            assert_eq!(stage.count("messages"), "90000", "{made}, committed");
+            let _ = said(&url, "DROP SCHEMA IF EXISTS messages");
+        }
+    }
+}

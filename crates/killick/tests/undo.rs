@@ -156,3 +156,38 @@ async fn rows_that_the_agent_may_not_see_are_kept_too_and_a_held_trigger_stays_s
     let enabled = "SELECT tgenabled FROM pg_trigger WHERE tgname = 'notes'";
     assert_eq!(stage.server.sql("shop", enabled), "O");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_order_of_statements_commits_without_what_a_permit_was_promised() {
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
+    let _ = stage.server.sql(
+        "shop",
+        "SET ROLE app; CREATE TABLE keyless (a int UNIQUE, b text); INSERT INTO keyless VALUES (1, 'x')",
+    );
+    let before = stage.checksum();
+    for text in [
+        // The other table's rows cannot be found again: then the promise for the first one is broken too.
+        "BEGIN; TRUNCATE loose; UPDATE keyless SET b = 'y' WHERE a = 1; COMMIT",
+        // The copy would hold what is left of the rows.
+        "BEGIN; DELETE FROM loose WHERE a <= 9; TRUNCATE loose; COMMIT",
+        "BEGIN; INSERT INTO loose VALUES (900, 'own'); TRUNCATE loose; COMMIT",
+        // Rows changed in between a copy that was rolled back and the deletion.
+        "BEGIN; SAVEPOINT s; TRUNCATE loose; ROLLBACK TO s; DELETE FROM loose; COMMIT",
+        // The second statement's failure takes the first one's copy with it.
+        "BEGIN; TRUNCATE loose; SAVEPOINT s; DELETE FROM parts; TRUNCATE parts; ROLLBACK TO s; COMMIT",
+    ] {
+        let said = stage.say(text);
+        if said.status.success() {
+            let report = stage.undo(&[]).await;
+            assert_eq!(report["done"], true, "{text}: {report:#}");
+        }
+        assert_eq!(stage.checksum(), before, "{text}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+    // With the server's errors passed over, as a shell does.
+    let script = "BEGIN;\nTRUNCATE loose;\nSAVEPOINT s;\nDELETE FROM parts;\nTRUNCATE parts;\nROLLBACK TO s;\nCOMMIT;\n";
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("script.sql");
+    std::fs::write(&file, script).unwrap();
+    let said = killick_testkit::postgres::psql(&stage.url, &["-f", &file.display().to_string()]);
+    assert_eq!(stage.checksum(), before, "{}", String::from_utf8_lossy(&said.stderr));
+}

@@ -68,6 +68,7 @@ impl Session {
             // Work can happen inside of COMMIT: it happens here instead, and is counted.
             self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         }
+        self.verify_made().await?;
         let counted = self.counted().await?;
         let (call, found, damage) =
             self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
@@ -159,9 +160,8 @@ impl Session {
         }
         let catalogue = self.known.catalogue();
         counted.iter().all(|(oid, rows)| {
-            let name = catalogue.name_of(*oid).unwrap_or_default();
             let changed = (rows.updated > 0).then_some(&[][..]);
-            self.work.made.contains(&name)
+            self.work.made.contains(oid)
                 || (rows.updated == 0 && rows.deleted == 0)
                 || catalogue.relations.get(oid).is_some_and(|relation| {
                     why_not_kept(&catalogue, relation, changed, SEARCHED_BYTES_MAX).is_none()
@@ -196,7 +196,7 @@ impl Session {
         match self.keep(counted).await {
             Ok(()) => (self.work.keeping.as_ref().map(|it| it.id.clone()), None),
             Err(not_kept) => {
-                self.work.keeping = None;
+                self.work.lose_keeping();
                 (None, Some(not_kept))
             }
         }
@@ -210,6 +210,9 @@ impl Session {
         not_kept: Option<NotKept>,
     ) -> Result<serde_json::Value, NoCommit> {
         let failed = |why: String| could_not_be_kept(&why);
+        // What a statement was promised to be kept, and what was begun to be kept for it.
+        let due = self.work.owed.is_some()
+            && (self.work.keeping.is_some() || self.work.keeping_lost || self.work.damage.rows > 0);
         match (point, self.work.keeping.take()) {
             (Some(id), Some(keeping)) => {
                 let keeping = *keeping;
@@ -223,10 +226,8 @@ impl Session {
                 )
             }
             (_, _) => match not_kept {
-                Some(incomplete) if self.work.owed.is_some() => Err(failed(incomplete.why())),
-                None if self.work.owed.is_some() && self.work.damage.rows > 0 => {
-                    Err(failed("nothing was kept".into()))
-                }
+                Some(incomplete) if due => Err(failed(incomplete.why())),
+                None if due => Err(failed("not all of it can be kept whole".into())),
                 Some(incomplete) => {
                     Ok(serde_json::json!({ "available": false, "why": incomplete.why() }))
                 }
@@ -257,7 +258,7 @@ impl Session {
     }
 
     /// Returns the rows by table: from the command tags where they say everything, else from the server's counters.
-    async fn counted(&mut self) -> Result<BTreeMap<u32, Rows>, NoCommit> {
+    pub(crate) async fn counted(&mut self) -> Result<BTreeMap<u32, Rows>, ServerError> {
         let mut all: BTreeMap<u32, Rows> = BTreeMap::new();
         for ((table, deed), rows) in &self.work.tags {
             let of = all.entry(*table).or_default();
@@ -400,38 +401,6 @@ impl Session {
             all.push_str(&mask::masked(&said.text));
         }
         all
-    }
-
-    /// Returns whether this very session made a table.
-    pub(crate) async fn made_here(&mut self, oid: u32) -> bool {
-        let name = self.known.catalogue().name_of(oid).unwrap_or_default();
-        if self.work.made.contains(&name) {
-            return true;
-        }
-        let object = made_ref(&self.database.name, oid);
-        self.adapter.gate.created_by(&self.live, &object).await
-    }
-
-    /// Books what a committed transaction made.
-    pub(crate) async fn book_commit(&mut self) {
-        let catalogue = self.known.catalogue();
-        let made = self.work.made.iter().filter_map(|name| {
-            let (schema, name) = name.split_once('.')?;
-            catalogue.relation_named(schema, name).map(|it| made_ref(&self.database.name, it.oid))
-        });
-        let made: Vec<ObjectRef> = made.collect();
-        self.adapter.gate.note_created(&self.live.principal.session, made).await;
-    }
-}
-
-/// Returns the name under which the gateway remembers a table that a session made: its number, since a name can be
-/// given anew.
-fn made_ref(upstream: &killick_model::UpstreamName, oid: u32) -> ObjectRef {
-    ObjectRef {
-        upstream: upstream.clone(),
-        kind: "relation-number".into(),
-        id: oid.to_string(),
-        within: None,
     }
 }
 

@@ -169,16 +169,6 @@ impl Session {
         Ok(())
     }
 
-    /// Remembers that a table was made in the open transaction.
-    pub(crate) fn note_made(&mut self, name: &str) {
-        let catalogue = self.known.catalogue();
-        let name = match (name.contains('.'), catalogue.search_path.first()) {
-            (false, Some(schema)) => format!("{schema}.{name}"),
-            (true, _) | (false, None) => name.to_owned(),
-        };
-        self.work.made.insert(name);
-    }
-
     /// Carries a function called by its number: judged as the same call in SQL.
     async fn function_call(
         &mut self,

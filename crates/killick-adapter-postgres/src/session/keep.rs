@@ -45,12 +45,13 @@ pub(crate) enum NotKept {
 }
 
 impl NotKept {
-    /// Returns why nothing may be committed at all: a place that is full or gone, or a server that broke off.
+    /// Returns why nothing may be committed at all: a place that is full or gone, or a server that broke off. One that
+    /// only says no (a right that is missing, a lock) leaves the rows without a way back.
     pub(crate) fn breaks(&self) -> Option<String> {
         match self {
             Self::Incomplete(_) => None,
             Self::Place(error) => Some(error.to_string()),
-            Self::Server(error) => Some(error.to_string()),
+            Self::Server(error) => (!error.is_refusal()).then(|| error.to_string()),
         }
     }
 
@@ -122,6 +123,10 @@ impl Session {
         if self.work.keeping.is_some() {
             return Ok(());
         }
+        if self.work.keeping_lost {
+            let why = "what was kept of an earlier statement of the transaction was given up";
+            return Err(NotKept::Incomplete(why.into()));
+        }
         let points = Arc::clone(&self.adapter.points);
         let id = match self.work.owed.clone() {
             Some(id) => id,
@@ -155,14 +160,15 @@ impl Session {
     /// Keeps the rows that the open transaction removed, changed and added, by the server's counts.
     pub(crate) async fn keep(&mut self, counted: &BTreeMap<u32, Rows>) -> Result<(), NotKept> {
         self.begin_keeping().await?;
-        let Some(mut keeping) = self.work.keeping.take() else {
-            return Err(NotKept::Incomplete("the recovery point is gone".into()));
-        };
         let mut own = self
             .adapter
             .lend_own(&self.database)
             .await
             .map_err(|refusal| NotKept::Incomplete(refusal.because))?;
+        let Some(mut keeping) = self.work.keeping.take() else {
+            self.adapter.give_back(&self.database, own, true);
+            return Err(NotKept::Incomplete("the recovery point is gone".into()));
+        };
         let kept = self.keep_beside(counted, &mut keeping, &mut own).await;
         self.adapter.give_back(&self.database, own, kept.is_ok());
         self.work.keeping = Some(keeping);
@@ -231,8 +237,12 @@ impl Session {
         };
         for (oid, rows) in counted {
             let whole = keeping.images.tables.iter().any(|table| table.oid == *oid);
-            let name = catalogue.name_of(*oid).unwrap_or_default();
-            if whole || self.work.made.contains(&name) {
+            if whole && self.work.rolled_back && (rows.updated > 0 || rows.deleted > 0) {
+                return Err(NotKept::Incomplete(
+                    "a table was kept whole in a part of the transaction that may have been rolled back".into(),
+                ));
+            }
+            if whole || self.work.made.contains(oid) {
                 continue;
             }
             let Some(relation) = catalogue.relations.get(oid).cloned() else {
@@ -256,7 +266,7 @@ impl Session {
             let images = self.keep_table(&kept, keeping, own).await?;
             keeping.images.tables.push(images);
         }
-        keeping.images.not_covered = self.not_covered(counted);
+        keeping.images.not_covered.extend(self.not_covered(counted));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use killick_model::{Code, EffectWord, Refusal};
 use killick_sql::catalogue::{Relation, RelationKind};
 use killick_sql::judged::{Group, Touch};
 
+use super::commit::Rows;
 use super::engine::{End, Session};
 use super::images::{KeptRows, KeptSequence, TableImages, quoted, why_not_kept};
 use super::keep::{Keeping, NotKept, SEARCHED_BYTES_MAX};
@@ -17,6 +18,7 @@ impl Session {
     /// Keeps what a statement empties or drops, under the lock that the statement itself takes, before it is sent.
     /// A refusal means that it could not be kept: the statement is not sent.
     pub(crate) async fn keep_emptied(&mut self, unit: &Unit) -> Result<Result<(), Refusal>, End> {
+        self.verify_made().await?;
         let doomed = self.doomed(unit);
         if doomed.tables.is_empty() && !doomed.definitions {
             return Ok(Ok(()));
@@ -28,13 +30,13 @@ impl Session {
             Ok(()) => Ok(Ok(())),
             // Nobody was promised a way back: the record says that there is none, and why.
             Err(NotKept::Incomplete(why)) if self.work.owed.is_none() => {
-                self.work.keeping = None;
+                self.work.lose_keeping();
                 self.work.not_kept = Some(why);
                 Ok(Ok(()))
             }
             Err(NotKept::Server(error)) if !error.is_refusal() => Err(error.into()),
             Err(not_kept) => {
-                self.work.keeping = None;
+                self.work.lose_keeping();
                 let why =
                     format!("what the statement destroys could not be kept: {}", not_kept.why());
                 Ok(Err(self.refuse(Code::ObligationFailed, why).await))
@@ -64,8 +66,7 @@ impl Session {
                 .filter(|it| schema && it.schema == touch.object.name)
                 .cloned();
             let itself = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid)).cloned();
-            let there = touch.object.oid.is_some() || !is_made(&self.work.made, &touch.object.name);
-            doomed.definitions |= touch.group == Group::Drop && there;
+            doomed.definitions |= touch.group == Group::Drop;
             for relation in itself.into_iter().chain(inside) {
                 self.doom(&mut doomed, &relation);
             }
@@ -74,8 +75,7 @@ impl Session {
     }
 
     fn doom(&self, doomed: &mut Doomed, relation: &Arc<Relation>) {
-        let name = format!("{}.{}", relation.schema, relation.name);
-        if relation.persistence == 't' || self.work.made.contains(&name) {
+        if relation.persistence == 't' || self.work.made.contains(&relation.oid) {
             return;
         }
         let all = match relation.kind {
@@ -109,6 +109,16 @@ impl Session {
             let lock = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE");
             self.server.own(&on, &lock).await?;
         }
+        let changed = self.counted().await?;
+        for relation in &doomed.tables {
+            // The copy would hold rows as the transaction left them, and not those that it removed before.
+            if changed.get(&relation.oid).is_some_and(|rows| *rows != Rows::default()) {
+                return Err(NotKept::Incomplete(format!(
+                    "rows of {}.{} were changed before in the same transaction",
+                    relation.schema, relation.name
+                )));
+            }
+        }
         self.pin_for_keeping().await?;
         let kept = self.copy_whole(doomed).await;
         self.unpin_after_keeping(kept).await?;
@@ -121,9 +131,8 @@ impl Session {
             return Err(NotKept::Incomplete("the recovery point is gone".into()));
         };
         for relation in &doomed.tables {
-            if keeping.images.tables.iter().any(|table| table.oid == relation.oid) {
-                continue;
-            }
+            // Copied before: what was rolled back since gave up its lock, so that the copy may be out of date.
+            keeping.images.tables.retain(|table| table.oid != relation.oid);
             let mut images = TableImages::of(relation);
             let part = keeping.next_part("whole").await?;
             let sql = format!(
@@ -140,7 +149,7 @@ impl Session {
                     keep_sequence(&mut self.server, &on, keeping, schema, name).await?;
                 }
             }
-            if !doomed.empties(relation) {
+            if doomed.definitions {
                 continue;
             }
             keeping.images.not_covered.push(format!(
@@ -164,21 +173,10 @@ struct Doomed {
     definitions: bool,
 }
 
-impl Doomed {
-    /// Returns whether a table stays, without its rows.
-    fn empties(&self, _: &Relation) -> bool {
-        !self.definitions
-    }
-}
-
 /// Returns whether a touch empties or drops something whole.
 pub(crate) fn is_doom(touch: &Touch) -> bool {
     matches!(touch.group, Group::Truncate | Group::Drop)
         && touch.effect.word() == EffectWord::Destroy
-}
-
-fn is_made(made: &std::collections::HashSet<String>, name: &str) -> bool {
-    made.iter().any(|it| it == name || it.ends_with(&format!(".{name}")))
 }
 
 /// Returns the query for the sequences that belong to a table's columns.

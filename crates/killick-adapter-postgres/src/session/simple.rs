@@ -290,7 +290,8 @@ impl Session {
     /// Takes in what a confirmed statement made, prepared, or set.
     pub(crate) fn take_in(&mut self, unit: &Unit) {
         for touch in unit.judged.touches.iter().filter(|it| it.group == Group::Create) {
-            if touch.object.oid.is_none() && self.place != Place::Idle {
+            let table = touch.object.kind == "table" && touch.object.oid.is_none();
+            if table && self.place != Place::Idle {
                 self.note_made(&touch.object.name);
             }
         }

@@ -43,8 +43,10 @@ pub(crate) struct Work {
     pub(crate) deferred: bool,
     /// Relations that were dropped or emptied, by number; 0 for what has none.
     pub(crate) gone: Vec<u32>,
-    /// Tables made in it, by qualified name.
-    pub(crate) made: HashSet<String>,
+    /// Tables that it is said to have made, by schema and name, not yet looked up.
+    pub(crate) claims: HashSet<(String, String)>,
+    /// Tables that it made, by number: nobody else sees them.
+    pub(crate) made: HashSet<u32>,
     /// What it destroys, once it was counted.
     pub(crate) damage: Damage,
     /// Whether definitions changed.
@@ -61,6 +63,8 @@ pub(crate) struct Work {
     pub(crate) definitions_mark: Option<String>,
     /// What is kept of it so far.
     pub(crate) keeping: Option<Box<Keeping>>,
+    /// Whether something that was kept of it was given up.
+    pub(crate) keeping_lost: bool,
 }
 
 /// What is done to rows.
@@ -75,6 +79,11 @@ pub(crate) enum Deed {
 }
 
 impl Work {
+    /// Gives up what was kept so far.
+    pub(crate) fn lose_keeping(&mut self) {
+        self.keeping_lost |= self.keeping.take().is_some();
+    }
+
     /// Returns whether nothing was changed.
     pub(crate) fn is_empty(&self) -> bool {
         self.said.is_empty()
