@@ -1,13 +1,15 @@
 //! The catalogue of each database, read over the session's own connection, kept as long as it holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use killick_gate::Departure;
 use killick_model::{UnixMillis, UpstreamName};
 use killick_sql::catalogue::{Catalogue, read};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use crate::session::epoch::{ByDatabase, Epochs, Seen};
 use crate::session::server::{Server, ServerError};
 
 /// How long a catalogue is believed without a look at its fingerprint, in milliseconds.
@@ -18,7 +20,31 @@ const KEPT_MAX: usize = 256;
 /// Catalogues by database and fingerprint; the fingerprint names role and search path too.
 #[derive(Default)]
 pub struct Catalogues {
-    kept: RwLock<HashMap<(UpstreamName, String), Arc<Catalogue>>>,
+    kept: RwLock<HashMap<(UpstreamName, String), Numbered>>,
+    /// How many were read: each has a number of its own.
+    read: AtomicU64,
+    epochs: RwLock<ByDatabase>,
+}
+
+/// A catalogue with a number that no other one has.
+#[derive(Clone)]
+struct Numbered {
+    catalogue: Arc<Catalogue>,
+    number: u64,
+    /// What names mean under it, and as whom statements run.
+    settings: Arc<BTreeMap<String, String>>,
+    /// What any session outside of a transaction saw last, when its fingerprint still held: it says role and search
+    /// path too, so that what one session saw holds for all that know the same.
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Numbered {
+    fn saw(&self, now: Seen) {
+        let mut seen = self.seen.lock();
+        if (now.ended, now.at) > (seen.ended, seen.at) {
+            *seen = now;
+        }
+    }
 }
 
 impl Catalogues {
@@ -26,13 +52,23 @@ impl Catalogues {
     pub fn forget_all(&self) {
         self.kept.write().clear();
     }
+
+    /// Returns the epochs of a database's definitions.
+    pub(crate) fn epochs(&self, database: &UpstreamName) -> Arc<Epochs> {
+        if let Some(epochs) = self.epochs.read().get(database) {
+            return Arc::clone(epochs);
+        }
+        Arc::clone(self.epochs.write().entry(database.clone()).or_default())
+    }
 }
 
 /// What a session knows of its database.
 pub(crate) struct Known {
-    catalogue: Arc<Catalogue>,
+    numbered: Numbered,
     fingerprint: String,
-    checked: UnixMillis,
+    /// What this session saw last. Inside of a transaction it may see what was, so that it speaks for itself alone.
+    seen: Seen,
+    epochs: Arc<Epochs>,
     /// Whether something was done that changes it.
     pub(crate) stale: bool,
 }
@@ -46,19 +82,51 @@ impl Known {
         on: &Departure,
         now: UnixMillis,
     ) -> Result<Self, ServerError> {
+        let epochs = catalogues.epochs(database);
+        let seen = epochs.look(now);
         let fingerprint = fingerprint(server, on, true).await?;
-        let catalogue = load(catalogues, database, server, on, &fingerprint, true).await?;
-        Ok(Self { catalogue, fingerprint, checked: now, stale: false })
+        let numbered = load(catalogues, database, server, on, &fingerprint, true).await?;
+        numbered.saw(seen);
+        Ok(Self { numbered, fingerprint, seen, epochs, stale: false })
     }
 
     /// Returns the catalogue.
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        Arc::clone(&self.catalogue)
+        Arc::clone(&self.numbered.catalogue)
+    }
+
+    /// Returns the catalogue's number: what was judged by it is remembered under that.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbered.number
+    }
+
+    /// Returns what an approval is bound to beside the statements.
+    pub(crate) fn settings(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::clone(&self.numbered.settings)
     }
 
     /// Returns whether it is time to look again.
     pub(crate) fn is_due(&self, now: UnixMillis) -> bool {
-        self.stale || now.since_millis(self.checked) >= CATALOGUE_MILLIS_MAX
+        let Seen { at, ended, .. } = self.last_seen();
+        self.stale
+            || ended != self.epochs.ended()
+            || now < at
+            || now.since_millis(at) >= CATALOGUE_MILLIS_MAX
+    }
+
+    fn last_seen(&self) -> Seen {
+        let others = *self.numbered.seen.lock();
+        if (others.ended, others.at) > (self.seen.ended, self.seen.at) { others } else { self.seen }
+    }
+
+    /// Returns the epoch of the definitions that the catalogue stands for.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.last_seen().sure
+    }
+
+    /// Returns whether definitions are what they were in an epoch.
+    pub(crate) fn holds(&self, epoch: u64) -> bool {
+        self.epochs.holds(epoch)
     }
 
     /// Looks whether the catalogue still holds, and reads it anew if not. `shared` says whether what is seen holds
@@ -72,12 +140,16 @@ impl Known {
         now: UnixMillis,
         shared: bool,
     ) -> Result<(), ServerError> {
+        let seen = self.epochs.look(now);
         let found = fingerprint(server, on, shared).await?;
         if found != self.fingerprint {
-            self.catalogue = load(catalogues, database, server, on, &found, shared).await?;
+            self.numbered = load(catalogues, database, server, on, &found, shared).await?;
             self.fingerprint = found;
         }
-        self.checked = now;
+        self.seen = seen;
+        if shared {
+            self.numbered.saw(seen);
+        }
         self.stale = false;
         Ok(())
     }
@@ -136,10 +208,10 @@ async fn load(
     on: &Departure,
     fingerprint: &str,
     idle: bool,
-) -> Result<Arc<Catalogue>, ServerError> {
+) -> Result<Numbered, ServerError> {
     let key = (database.clone(), fingerprint.to_owned());
     if let Some(kept) = catalogues.kept.read().get(&key) {
-        return Ok(Arc::clone(kept));
+        return Ok(kept.clone());
     }
     // The search path itself is read before it is pinned.
     let Some((about, others)) = read::QUERIES.split_first() else {
@@ -151,14 +223,19 @@ async fn load(
         answers.push(text_of(rows).unwrap_or_default());
     }
     let built = read::build(&answers).map_err(|error| ServerError::Nonsense(error.to_string()))?;
-    let catalogue = Arc::new(built);
+    let number = catalogues.read.fetch_add(1, Ordering::Relaxed);
+    let settings = Arc::new(BTreeMap::from([
+        ("role".to_owned(), built.role.clone()),
+        ("search_path".to_owned(), built.search_path.join(",")),
+    ]));
+    let numbered = Numbered { catalogue: Arc::new(built), number, settings, seen: Arc::default() };
     // Inside of a transaction what is seen may never come true for others.
     if idle {
         let mut kept = catalogues.kept.write();
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }
-        kept.insert(key, Arc::clone(&catalogue));
+        kept.insert(key, numbered.clone());
     }
-    Ok(catalogue)
+    Ok(numbered)
 }

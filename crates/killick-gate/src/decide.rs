@@ -64,6 +64,33 @@ struct Grounds {
     points: Vec<PointTaken>,
 }
 
+/// The details of a permitted call, beside its parts. They are written as text at once: a plain read has few.
+#[derive(serde::Serialize)]
+struct CallDetails<'a> {
+    digest: killick_model::CallDigest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<&'a Vec<ObjectFacts>>,
+    policy_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    points: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<&'a str>,
+}
+
+impl CallDetails<'_> {
+    fn written(&self, action: &Action) -> String {
+        let mut text = serde_json::to_string(self).unwrap_or_else(|_| "{}".into());
+        if text.pop().is_some() && text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(action.written());
+        text.push('}');
+        text
+    }
+}
+
 /// What is asked besides the call itself.
 pub(crate) struct Besides {
     approved: Option<Approved>,
@@ -360,7 +387,7 @@ impl Gate {
             id: ids::pending_id()
                 .map_err(|error| Refusal::new(Code::DecisionFailed, error.to_string()))?,
             call: id.clone(),
-            principal: asked.live.principal.clone(),
+            principal: asked.live.principal.as_ref().clone(),
             action: call.action().clone(),
             digest: call.digest(),
             upstream: call.upstream().clone(),
@@ -375,7 +402,7 @@ impl Gate {
             due: now.plus_millis(grace_millis),
         };
         let mut entry =
-            Draft::new(Kind::Pending).of_principal(&asked.live.principal).of_action(call.action());
+            Draft::new(Kind::Pending).of_shared(&asked.live.principal).of_action(call.action());
         entry.call = Some(id.clone());
         entry.upstream = Some(call.upstream().clone());
         entry.verdict = Some("pending".into());
@@ -509,7 +536,7 @@ impl Gate {
 
     fn entry<C: Call>(&self, asked: &Asked<'_>, call: &C, id: &CallId, grounds: &Grounds) -> Draft {
         let mut entry =
-            Draft::new(Kind::Call).of_principal(&asked.live.principal).of_action(call.action());
+            Draft::new(Kind::Call).of_shared(&asked.live.principal).of_action(call.action());
         entry.call = Some(id.clone());
         entry.upstream = Some(call.upstream().clone());
         entry.verdict = Some("permit".into());
@@ -517,21 +544,27 @@ impl Gate {
         let looked_up = call.action().effect() != Effect::READ;
         entry.environment = looked_up.then(|| environments(&asked.facts)).flatten();
         entry.policies.clone_from(&grounds.ruling.policies);
-        entry.details = serde_json::json!({
-            "digest": call.digest(),
-            "excerpt": call.action().excerpt(),
-            "parts": call.action().parts(),
-            "facts": asked.facts,
-            "policy_version": self.policies().version(),
-            "request": match &grounds.yes {
-                Some(Yes::Request(request)) => Some(request.id.to_string()),
-                Some(Yes::Grant(grant)) => Some(grant.id.clone()),
-                None => asked.ending.and_then(|end| end.carried.iter().find_map(|yes| yes.request.clone())),
+        let policies = self.policies();
+        let details = CallDetails {
+            digest: call.digest(),
+            facts: looked_up.then_some(&asked.facts),
+            policy_version: policies.version(),
+            request: match &grounds.yes {
+                Some(Yes::Request(request)) => Some(request.id.as_str()),
+                Some(Yes::Grant(grant)) => Some(&grant.id),
+                None => asked
+                    .ending
+                    .and_then(|end| end.carried.iter().find_map(|yes| yes.request.as_deref())),
             },
-            "points": grounds.points.iter().map(|point| point.id.as_str())
-                .chain(asked.ending.and_then(|end| end.point)).collect::<Vec<_>>(),
-            "pending": asked.due.map(|due| due.pending.id.clone()),
-        });
+            points: grounds
+                .points
+                .iter()
+                .map(|point| point.id.as_str())
+                .chain(asked.ending.and_then(|end| end.point))
+                .collect(),
+            pending: asked.due.map(|due| due.pending.id.as_str()),
+        };
+        entry.written = Some(details.written(call.action()));
         entry
     }
 }

@@ -308,11 +308,11 @@ impl Gate {
         let Stamp { call: id, lifeline, mut entry, yes, points } = stamp;
         lifeline.check().map_err(|code| stopped(code, &id))?;
         entry.credential = sending.credential;
-        if let (Some(client), Some(details)) = (sending.client, entry.details.as_object_mut()) {
-            details.insert("client".into(), client.into());
+        if let Some(client) = sending.client {
+            entry.add_detail("client", client.into());
         }
-        if let Some(details) = entry.details.as_object_mut() {
-            details.extend(sending.details.into_iter().map(|(name, value)| (name.into(), value)));
+        for (name, value) in sending.details {
+            entry.add_detail(name, value);
         }
         let effect = call.action().effect();
         if !effect.is_only_read() {
@@ -339,7 +339,7 @@ impl Gate {
         call: C,
         credential: Option<CredentialName>,
     ) -> Result<Recorded<C>, Refusal> {
-        let entry = Draft::new(Kind::Errand).of_principal(&live.principal);
+        let entry = Draft::new(Kind::Errand).of_shared(&live.principal);
         self.write_errand(kind, call, credential, entry, live.lifeline.renewed()).await
     }
 
@@ -464,7 +464,7 @@ impl Gate {
             Kind::Refusal
         });
         if let Some(live) = live {
-            entry = entry.of_principal(&live.principal);
+            entry = entry.of_shared(&live.principal);
         }
         if let Some(action) = action {
             entry = entry.of_action(action);

@@ -61,7 +61,7 @@ impl Gate {
                     Some(name) => self.snapshot_first(live, call, &name).await,
                     None => hands.take_point(live, &point.point, found).await,
                 };
-                let mut entry = Draft::new(Kind::Obligation).of_principal(&live.principal);
+                let mut entry = Draft::new(Kind::Obligation).of_shared(&live.principal);
                 entry.call = Some(call.clone());
                 entry.operation = Some(point.point.clone());
                 entry.outcome = Some(if result.is_ok() { "taken" } else { "failed" }.into());

@@ -120,7 +120,7 @@ impl Gate {
             scope,
             expires: ends.min(parent.expires),
             task,
-            ..parent.clone()
+            ..parent.as_ref().clone()
         };
         self.open_session(principal, Some(format!("session {}", parent.session))).await
     }

@@ -180,7 +180,7 @@ impl Gate {
             id: ids::request_id()
                 .map_err(|error| Refusal::new(Code::DecisionFailed, error.to_string()))?,
             call: ask.call.clone(),
-            principal: ask.live.principal.clone(),
+            principal: ask.live.principal.as_ref().clone(),
             action: ask.action.clone(),
             digest: ask.digest,
             upstream: ask.upstream.clone(),
@@ -200,7 +200,7 @@ impl Gate {
             .map_err(|error| store_refusal(&error))?;
         if opened.id == request.id {
             let mut entry =
-                Draft::new(Kind::Request).of_principal(&ask.live.principal).of_action(ask.action);
+                Draft::new(Kind::Request).of_shared(&ask.live.principal).of_action(ask.action);
             entry.call = Some(ask.call.clone());
             entry.upstream = Some(ask.upstream.clone());
             entry.verdict = Some("requestable".into());

@@ -15,7 +15,7 @@ use crate::ports::TokenHash;
 #[derive(Clone, Debug)]
 pub struct LiveSession {
     /// Who it is.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// What its permits and streams hang on.
     pub lifeline: Lifeline,
 }
@@ -34,7 +34,8 @@ impl Sessions {
             return;
         }
         let lifeline = standings.lifeline(&session.principal.agent, &session.principal.chain);
-        let live = Arc::new(LiveSession { principal: session.principal.clone(), lifeline });
+        let live =
+            Arc::new(LiveSession { principal: Arc::new(session.principal.clone()), lifeline });
         if let Some(verifier) = &session.verifier {
             self.verifiers.write().insert(session.principal.session.clone(), verifier.clone());
         }

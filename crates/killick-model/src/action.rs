@@ -1,5 +1,7 @@
 //! What a call would do, part by part, as an adapter judged it from a pack, a schema or a grammar.
 
+use std::sync::OnceLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Facet};
@@ -55,7 +57,21 @@ impl Part {
 pub struct Action {
     parts: Vec<Part>,
     excerpt: String,
+    #[serde(skip)]
+    written: Written,
 }
+
+/// The parts as JSON, once somebody asked. Says nothing that the parts do not, so all are equal.
+#[derive(Clone, Debug, Default)]
+struct Written(OnceLock<Box<str>>);
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Written {}
 
 impl Action {
     /// Operations that one call may hold; a call with more is refused.
@@ -78,7 +94,17 @@ impl Action {
         if objects > Self::OBJECTS_MAX {
             return Err(ActionError::TooManyObjects { objects });
         }
-        Ok(Self { parts, excerpt })
+        Ok(Self { parts, excerpt, written: Written::default() })
+    }
+
+    /// Returns excerpt and parts as the members of a JSON object, without its braces. Written once for each action.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        self.written.0.get_or_init(|| {
+            let excerpt = serde_json::Value::from(self.excerpt.as_str());
+            let parts = serde_json::to_string(&self.parts).unwrap_or_else(|_| "null".into());
+            format!("\"excerpt\":{excerpt},\"parts\":{parts}").into()
+        })
     }
 
     /// Returns the parts.

@@ -1,5 +1,7 @@
 //! What is kept of everything that happens: who, what, why, outcome.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
@@ -89,7 +91,7 @@ pub struct Draft {
     /// The call it belongs to.
     pub call: Option<CallId>,
     /// Who: the session with its chain, agent and owner; `None` for the gateway itself.
-    pub principal: Option<Principal>,
+    pub principal: Option<Arc<Principal>>,
     /// The human who did it (administration).
     pub by: Option<String>,
     /// The operation that is worst.
@@ -114,6 +116,8 @@ pub struct Draft {
     pub objects: Option<u32>,
     /// Everything else, encrypted beside the log; `Null` for nothing.
     pub details: serde_json::Value,
+    /// Details that are JSON text already, a whole object; then they are not in `details`.
+    pub written: Option<String>,
 }
 
 impl Draft {
@@ -136,6 +140,7 @@ impl Draft {
             policies: Vec::new(),
             objects: None,
             details: serde_json::Value::Null,
+            written: None,
         }
     }
 
@@ -151,8 +156,29 @@ impl Draft {
     /// Returns the entry with who did it.
     #[must_use]
     pub fn of_principal(mut self, principal: &Principal) -> Self {
-        self.principal = Some(principal.clone());
+        self.principal = Some(Arc::new(principal.clone()));
         self
+    }
+
+    /// Returns the entry with who did it, shared.
+    #[must_use]
+    pub fn of_shared(mut self, principal: &Arc<Principal>) -> Self {
+        self.principal = Some(Arc::clone(principal));
+        self
+    }
+
+    /// Adds a detail, whichever form the details have.
+    pub fn add_detail(&mut self, name: &str, value: serde_json::Value) {
+        if let Some(object) = self.details.as_object_mut() {
+            object.insert(name.to_owned(), value);
+        } else if let Some(written) = &mut self.written
+            && written.ends_with('}')
+        {
+            written.pop();
+            let comma = if written.ends_with('{') { "" } else { "," };
+            let name = serde_json::Value::from(name);
+            written.push_str(&format!("{comma}{name}:{value}}}"));
+        }
     }
 
     /// Returns the entry with details.
@@ -160,5 +186,27 @@ impl Draft {
     pub fn with_details(mut self, details: serde_json::Value) -> Self {
         self.details = details;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_added_to_details_in_either_form() {
+        let mut tree = Draft::new(Kind::Call).with_details(serde_json::json!({"a": 1}));
+        let mut written = Draft::new(Kind::Call);
+        written.written = Some("{\"a\":1}".into());
+        let mut empty = Draft::new(Kind::Call);
+        empty.written = Some("{}".into());
+        for draft in [&mut tree, &mut written, &mut empty] {
+            draft.add_detail("b \"c\"", serde_json::json!(["d"]));
+        }
+        let read = |draft: &Draft| -> serde_json::Value {
+            serde_json::from_str(draft.written.as_deref().unwrap()).unwrap()
+        };
+        assert_eq!(read(&written), tree.details);
+        assert_eq!(read(&empty), serde_json::json!({"b \"c\"": ["d"]}));
     }
 }

@@ -122,7 +122,7 @@ impl Deferrals {
 
     /// The session of a parked call may have run out in the meantime; frozen or closed it may not be.
     fn live(&self, pending: &Pending) -> Result<LiveSession, Refusal> {
-        let principal = pending.principal.clone();
+        let principal = Arc::new(pending.principal.clone());
         let lifeline = self.gate.standings().lifeline(&principal.agent, &principal.chain);
         lifeline
             .check()

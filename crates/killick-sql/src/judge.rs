@@ -65,6 +65,23 @@ pub struct SessionState {
 }
 
 impl SessionState {
+    /// Returns whether a judgement depends on the catalogue alone, unless it is one of a setting: nothing was prepared,
+    /// opened or made, and names mean what the catalogue says.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        // What is said of settings is looked at where settings are judged, and there alone.
+        let Self {
+            prepared,
+            cursors,
+            made,
+            uncertain,
+            limits: _,
+            reads_only: _,
+            defaults_are_ours: _,
+        } = self;
+        prepared.is_empty() && cursors.is_empty() && made.is_empty() && !uncertain
+    }
+
     /// Takes in a statement that the server confirmed.
     pub fn apply(&mut self, judged: &Arc<Judged>) {
         match &judged.kind {

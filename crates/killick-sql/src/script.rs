@@ -194,6 +194,14 @@ impl Script {
         self.text.get(..start).unwrap_or_default()
     }
 
+    /// Returns where one statement stands in the text.
+    #[must_use]
+    pub fn range_of(&self, at: usize) -> Option<std::ops::Range<usize>> {
+        let (start, length) = self.spans.get(at).copied()?;
+        let range = start..start.checked_add(length)?;
+        self.text.get(range.clone()).map(|_| range)
+    }
+
     /// Returns the tree of one statement.
     pub(crate) fn node(&self, at: usize) -> Node<'_> {
         self.tree.stmts().nth(at).unwrap_or(Node::None)

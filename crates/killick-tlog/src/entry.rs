@@ -307,7 +307,16 @@ impl Entry {
     /// As for [`Self::encode`].
     pub fn encode_timeless(&self) -> Result<Timeless, EntryError> {
         let last = Self { time_unix_ms: u64::MAX, ..self.clone() };
-        wire::split_at_time(&last.encode()?)
+        last.into_timeless()
+    }
+
+    /// Writes the canonical bytes but for the time, as [`Self::encode_timeless`] does.
+    ///
+    /// # Errors
+    /// As for [`Self::encode`].
+    pub fn into_timeless(mut self) -> Result<Timeless, EntryError> {
+        self.time_unix_ms = u64::MAX;
+        wire::split_at_time(self.encode()?)
     }
 
     /// Reads an entry.
@@ -350,7 +359,9 @@ impl Timeless {
     /// Returns the canonical bytes of the entry as written at this time.
     #[must_use]
     pub fn at(mut self, time_unix_ms: u64) -> Vec<u8> {
-        self.before.extend_from_slice(time_unix_ms.to_string().as_bytes());
+        let time = time_unix_ms.to_string();
+        self.before.reserve_exact(time.len().saturating_add(self.after.len()));
+        self.before.extend_from_slice(time.as_bytes());
         self.before.extend_from_slice(&self.after);
         self.before
     }

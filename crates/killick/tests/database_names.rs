@@ -112,3 +112,24 @@ async fn a_statement_that_cannot_be_planned_says_its_own_mistake_inside_of_a_tra
     let prepared = agent.query("SELECT count(*) FROM pg_prepared_statements").unwrap();
     assert_eq!(prepared.value(), "0", "{prepared:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_counted_by_the_server_where_definitions_changed_under_a_transaction() {
+    let stage = Faults::open().await;
+    passes(
+        &mut stage.direct(),
+        "SET ROLE app; CREATE TABLE ledger (id int PRIMARY KEY, v text); RESET ROLE",
+    );
+    let (_, url) = stage.session().await;
+    let mut agent = Client::connect(&url).unwrap();
+    let mut other = Client::connect(&url).unwrap();
+    passes(&mut agent, "BEGIN; INSERT INTO ledger VALUES (1, 'x')");
+    passes(&mut other, "CREATE TABLE beside (id int)");
+    passes(&mut agent, "INSERT INTO ledger VALUES (2, 'x'), (3, 'x'); COMMIT");
+    // Never fewer than there were, and the same again once definitions stand still.
+    let told = last_commit(&stage).await;
+    assert_eq!(told.iter().map(|(table, _)| table.as_str()).collect::<Vec<_>>(), ["public.ledger"]);
+    assert!(told[0].1 >= 3, "{told:?}");
+    passes(&mut agent, "BEGIN; INSERT INTO ledger VALUES (4, 'x'); COMMIT");
+    assert_eq!(last_commit(&stage).await, [("public.ledger".to_owned(), 1)]);
+}

@@ -127,7 +127,7 @@ fn gateway_itself(adapter: &HttpAdapter) -> Result<LiveSession, String> {
     };
     let principal = names().map_err(|error| error.to_string())?;
     let lifeline = adapter.gate.standings().lifeline(&principal.agent, &principal.chain);
-    Ok(LiveSession { principal, lifeline })
+    Ok(LiveSession { principal: Arc::new(principal), lifeline })
 }
 
 impl Resolve for Errands {

@@ -479,7 +479,7 @@ async fn note_redaction(
     addressed: &Addressed,
     places: Vec<String>,
 ) -> Result<(), Refusal> {
-    let mut entry = Draft::new(Kind::Redaction).of_principal(&addressed.live.principal);
+    let mut entry = Draft::new(Kind::Redaction).of_shared(&addressed.live.principal);
     entry.upstream = Some(addressed.upstream.name.clone());
     entry.details = serde_json::json!({ "places": places });
     adapter

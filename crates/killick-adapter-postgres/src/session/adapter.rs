@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use super::cancel::Cancel;
+use super::meaning::Remembered;
 use super::own::{Own, OwnConnections};
 use crate::inspect::Catalogues;
 
@@ -58,6 +59,7 @@ pub struct PostgresAdapter {
     pub(crate) host: String,
     pub(crate) catalogues: Catalogues,
     own: OwnConnections,
+    pub(crate) remembered: Remembered,
     databases: RwLock<HashMap<UpstreamName, Arc<Database>>>,
     pub(crate) cancels: RwLock<HashMap<u32, Arc<Cancel>>>,
 }
@@ -77,6 +79,7 @@ impl PostgresAdapter {
             host: parts.host,
             catalogues: Catalogues::default(),
             own: OwnConnections::default(),
+            remembered: Remembered::default(),
             databases: RwLock::default(),
             cancels: RwLock::default(),
         };
@@ -100,6 +103,7 @@ impl PostgresAdapter {
     /// Takes a lent connection back, if it is still good.
     pub(crate) fn give_back(&self, database: &Database, own: Own, good: bool) {
         self.own.give_back(database, own, good);
+        self.remembered.forget_all();
     }
 
     /// Returns a declared database.

@@ -1,6 +1,8 @@
 //! A statement, or the end of a transaction, as the gate sees it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use killick_gate::Call;
 use killick_model::{
@@ -31,12 +33,12 @@ pub(crate) struct Said {
 
 /// What a session asks of its database: one statement, or the end of several.
 pub(crate) struct SqlCall {
-    pub(crate) action: Action,
+    pub(crate) action: Arc<Action>,
     pub(crate) digest: CallDigest,
     pub(crate) upstream: UpstreamName,
     pub(crate) said: Vec<Said>,
     /// The settings under which the names in it mean what they mean.
-    pub(crate) settings: BTreeMap<String, String>,
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
 }
 
 /// A call as it is kept while it waits for a human.
@@ -54,12 +56,22 @@ impl SqlCall {
         parts: Vec<Part>,
         excerpt: String,
         said: Vec<Said>,
-        settings: BTreeMap<String, String>,
+        settings: impl Into<Arc<BTreeMap<String, String>>>,
     ) -> Result<Self, Refusal> {
         let action = Action::new(parts, excerpt)
             .map_err(|error| Refusal::new(Code::TooMany, error.to_string()))?;
+        Ok(Self::of(upstream, Arc::new(action), said, settings.into()))
+    }
+
+    /// Builds a call from what it would do.
+    pub(crate) fn of(
+        upstream: UpstreamName,
+        action: Arc<Action>,
+        said: Vec<Said>,
+        settings: Arc<BTreeMap<String, String>>,
+    ) -> Self {
         let digest = digest(&upstream, &said, &settings);
-        Ok(Self { action, digest, upstream, said, settings })
+        Self { action, digest, upstream, said, settings }
     }
 }
 
@@ -80,7 +92,7 @@ impl Call for SqlCall {
         let canonical = Canonical {
             version: CANONICAL_VERSION,
             said: self.said.clone(),
-            settings: self.settings.clone(),
+            settings: self.settings.as_ref().clone(),
         };
         serde_json::to_vec(&canonical).map(Zeroizing::new).map_err(|error| {
             Refusal::new(Code::DecisionFailed, format!("the call cannot be kept: {error}"))
@@ -94,22 +106,23 @@ pub(crate) fn digest(
     said: &[Said],
     settings: &BTreeMap<String, String>,
 ) -> CallDigest {
-    let mut pieces: Vec<Vec<u8>> =
-        vec![b"postgres".to_vec(), upstream.as_str().as_bytes().to_vec()];
+    let mut pieces: Vec<Cow<'_, [u8]>> = Vec::with_capacity(8);
+    pieces.push(Cow::Borrowed(b"postgres"));
+    pieces.push(upstream.as_str().as_bytes().into());
     for (name, value) in settings {
-        pieces.push(format!("{name}={value}").into_bytes());
+        pieces.push(format!("{name}={value}").into_bytes().into());
     }
     for one in said {
-        pieces.push(b"statement".to_vec());
-        pieces.push(one.text.clone().into_bytes());
+        pieces.push(Cow::Borrowed(b"statement"));
+        pieces.push(one.text.as_bytes().into());
         for (at, value) in one.values.iter().enumerate() {
             let format = one.formats.get(at).or(one.formats.first()).copied().unwrap_or(0);
             let kind = one.types.get(at).copied().unwrap_or(0);
-            pieces.push(format!("{format}/{kind}/{}", value.is_some()).into_bytes());
-            pieces.push(value.clone().unwrap_or_default());
+            pieces.push(format!("{format}/{kind}/{}", value.is_some()).into_bytes().into());
+            pieces.push(value.as_deref().unwrap_or_default().into());
         }
     }
-    let framed: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+    let framed: Vec<&[u8]> = pieces.iter().map(AsRef::as_ref).collect();
     CallDigest::of(&framed)
 }
 

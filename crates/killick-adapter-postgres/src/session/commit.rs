@@ -10,7 +10,6 @@ use killick_model::{
     Refusal, RowsFact,
 };
 use killick_sql::judged::{Group, SqlObject};
-use killick_sql::mask;
 
 use super::adapter::ADAPTER_NAME;
 use super::call::{SqlCall, database_ref, object_ref};
@@ -64,7 +63,7 @@ pub(crate) struct Rows {
 impl Session {
     /// Asks whether the transaction may be committed. Nothing waits: a refusal rolls it back.
     pub(crate) async fn commit_gate(&mut self) -> Result<InFlight, NoCommit> {
-        if self.work.deferred || self.work.baseline.is_some() {
+        if self.work.deferred || self.work.baseline.is_some() || self.is_unsure() {
             // Work can happen inside of COMMIT: it happens here instead, and is counted.
             self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         }
@@ -268,7 +267,12 @@ impl Session {
                 Deed::Delete => of.deleted = *rows,
             }
         }
-        let Some(before) = self.work.baseline.clone() else { return Ok(all) };
+        let before = match self.work.baseline.clone() {
+            Some(before) => before,
+            // Nobody knows what was counted before: all of it is taken for the transaction's own.
+            None if self.is_unsure() => BTreeMap::new(),
+            None => return Ok(all),
+        };
         for (table, counted) in self.counters().await? {
             let [inserted, updated, deleted] = before.get(&table).copied().unwrap_or_default();
             let [ins, upd, del] = counted;
@@ -287,6 +291,11 @@ impl Session {
             of.deleted = of.deleted.saturating_add(since.deleted);
         }
         Ok(all)
+    }
+
+    /// Returns whether tags were taken for all that statements did, and definitions may have changed since.
+    fn is_unsure(&self) -> bool {
+        self.work.epoch.is_some_and(|epoch| !self.known.holds(epoch))
     }
 
     /// Reads what the server has counted for each table, rows of transactions not yet reported included.
@@ -390,7 +399,7 @@ impl Session {
 
     fn excerpt(&self) -> String {
         let mut all = String::new();
-        for said in &self.work.said {
+        for meaning in &self.work.meanings {
             if all.len() > EXCERPT_BYTES_MAX {
                 all.push_str("; …");
                 break;
@@ -398,7 +407,7 @@ impl Session {
             if !all.is_empty() {
                 all.push_str("; ");
             }
-            all.push_str(&mask::masked(&said.text));
+            all.push_str(meaning.excerpt());
         }
         all
     }

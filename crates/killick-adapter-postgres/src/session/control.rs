@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use killick_gate::InFlight;
-use killick_model::Refusal;
-use killick_sql::judged::{Group, Judged, Kind};
+use killick_model::{Effect, EffectWord, Refusal};
+use killick_sql::judged::{Group, Judged, Kind, Touch};
 
 use super::engine::{End, Session};
 use super::transaction::{Deed, Place};
@@ -107,7 +107,10 @@ impl Session {
             return Ok(Some(None));
         }
         match self.commit_gate().await {
-            Ok(in_flight) => Ok(Some(Some(in_flight))),
+            Ok(in_flight) => {
+                self.work.change = self.change_of_work();
+                Ok(Some(Some(in_flight)))
+            }
             Err(super::commit::NoCommit::End(end)) => Err(end),
             Err(super::commit::NoCommit::Refused(refused)) => {
                 self.roll_back().await?;
@@ -128,6 +131,9 @@ impl Session {
         in_flight: Option<InFlight>,
         committed: bool,
     ) -> Result<(), End> {
+        if let Some(change) = self.work.change.take() {
+            change.answered();
+        }
         let Some(in_flight) = in_flight else { return Ok(()) };
         if let Some(receipt) = self.work.receipt.clone()
             && self.adapter.gate.durable(receipt).await.is_err()
@@ -185,7 +191,7 @@ impl Session {
         if unit.is_read() {
             return Ok(Ok(()));
         }
-        if deed_told(&unit.judged, &self.known.catalogue()).is_none() {
+        if self.is_hidden(unit) {
             self.count_from_here().await?;
         }
         self.keep_emptied(unit).await
@@ -199,6 +205,13 @@ impl Session {
         Ok(())
     }
 
+    /// Returns whether the server's counters must be read before a statement.
+    pub(crate) fn is_hidden(&self, unit: &Unit) -> bool {
+        !unit.is_read()
+            && self.work.baseline.is_none()
+            && deed_told(&unit.judged, &self.known.catalogue()).is_none()
+    }
+
     /// Books what a held statement did, by the server's command tag.
     pub(crate) fn book(&mut self, unit: &Unit, tag: &str) {
         let judged: &Arc<Judged> = &unit.judged;
@@ -210,7 +223,7 @@ impl Session {
         if self.work.baseline.is_none()
             && let (Some(change), Some(deed)) = (&judged.change, deed_told(judged, &catalogue))
         {
-            self.work.count(change.table, deed, rows_in_tag(tag));
+            self.work.count(change.table, deed, rows_in_tag(tag), self.known.epoch());
         }
         for touch in &judged.touches {
             match touch.group {
@@ -235,13 +248,23 @@ impl Session {
         self.known.stale |= self.work.ddl;
         self.work.said.push(unit.said.clone());
         self.work.judged.push(Arc::clone(judged));
+        self.work.meanings.push(Arc::clone(&unit.meaning));
     }
 }
 
 /// Returns what a statement does, when its command tag tells all of it.
 fn deed_told(judged: &Judged, catalogue: &killick_sql::catalogue::Catalogue) -> Option<Deed> {
     let change = judged.change.as_ref()?;
-    if judged.touches.len() != 1 || !tag_says_all(change, catalogue) {
+    // What is only read beside it changes no rows; everything else that it does has a touch of its own. What is
+    // destroyed is counted by the server itself.
+    let mut changes = judged.touches.iter().filter(|touch| touch.effect != Effect::READ);
+    let own = |it: &Touch| {
+        it.group == change.group
+            && it.object.oid == Some(change.table)
+            && it.effect.word() == EffectWord::Write
+    };
+    let alone = changes.next().is_some_and(own) && changes.next().is_none();
+    if !alone || !tag_says_all(change, catalogue) {
         return None;
     }
     match change.group {

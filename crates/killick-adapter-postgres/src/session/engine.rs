@@ -145,16 +145,16 @@ impl Session {
             )
             .await?;
         self.state.uncertain = false;
+        if shared {
+            // What was made is in the catalogue from here on.
+            self.state.made.clear();
+        }
         Ok(())
     }
 
     /// Returns what an approval is bound to beside the statements: what names mean, and as whom they run.
-    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
-        let catalogue = self.known.catalogue();
-        BTreeMap::from([
-            ("role".to_owned(), catalogue.role.clone()),
-            ("search_path".to_owned(), catalogue.search_path.join(",")),
-        ])
+    pub(crate) fn settings(&self) -> Arc<BTreeMap<String, String>> {
+        self.known.settings()
     }
 
     /// Takes in that settings of the session changed: names may mean something else from here on, and the gateway's
@@ -363,11 +363,15 @@ impl Session {
     /// Opens the gateway's own transaction, unless one is open.
     pub(crate) async fn open_transaction(&mut self) -> Result<(), End> {
         if self.place == Place::Idle {
-            let begin = if self.state.reads_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" };
-            self.server.own(&self.departure, begin).await?;
+            self.server.own(&self.departure, self.begin()).await?;
             self.place = Place::Ours;
         }
         Ok(())
+    }
+
+    /// Returns how the gateway's own transaction begins.
+    pub(crate) fn begin(&self) -> &'static str {
+        if self.state.reads_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" }
     }
 
     /// Refuses something by its code and writes that on the record.

@@ -3,16 +3,17 @@
 //! Messages that only read go on to the server as they come and are answered together. Before anything else the
 //! answers that are due are awaited, so that no statement is judged on what might still fail.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use killick_model::Code;
-use killick_sql::judged::{Judged, Kind, Wrapping};
-use killick_sql::script;
+use killick_sql::judged::{Kind, Wrapping};
 
 use super::answers::{Expected, Portal};
 use super::call::Said;
 use super::control::begin_text;
 use super::engine::{End, Session};
+use super::meaning::{Meaning, Read};
 use super::server::OWN_NAME;
 use super::transaction::Place;
 use super::unit::{Unit, is_control};
@@ -27,7 +28,7 @@ const BEHIND_BYTES_MAX: usize = 64 << 10;
 pub(crate) struct Prepared {
     text: String,
     types: Vec<u32>,
-    judged: Arc<Judged>,
+    meaning: Arc<Meaning>,
 }
 
 impl Session {
@@ -107,9 +108,10 @@ impl Session {
             }
             self.look_again().await?;
         }
-        let script = match script::parse(sql) {
-            Ok(script) if script.len() <= 1 => script,
-            Ok(_) => {
+        let (meaning, statement) = match self.read(sql) {
+            Ok(Read::One(meaning, range)) => (meaning, sql.get(range).unwrap_or(sql)),
+            Ok(Read::Script(script)) if script.is_empty() => (Arc::new(self.mean(&script, 0)), sql),
+            Ok(Read::Script(_)) => {
                 self.drain().await?;
                 let message = "cannot insert multiple commands into a prepared statement";
                 self.say_error("42601", message, None, None).await?;
@@ -125,16 +127,15 @@ impl Session {
                 return Ok(());
             }
         };
-        let judged = self.judge(&script, 0, None);
-        let sent = match &judged.kind {
+        let sent = match &meaning.judged.kind {
             // As the parser found it, without a semicolon behind it.
             Kind::Begin { read_only } => {
-                begin_text(script.text_of(0), *read_only, self.state.reads_only)
+                Cow::Owned(begin_text(statement, *read_only, self.state.reads_only))
             }
-            _ => sql.to_owned(),
+            _ => Cow::Borrowed(sql),
         };
         frontend::encode_parse(self.server.output(), &name, &sent, &types);
-        let prepared = Arc::new(Prepared { text: sql.to_owned(), types, judged });
+        let prepared = Arc::new(Prepared { text: sql.to_owned(), types, meaning });
         self.expected.push_back(Expected::Parse(name, prepared));
         Ok(())
     }
@@ -179,7 +180,7 @@ impl Session {
             }
             return Ok(());
         };
-        let judged = self.judged_again(&prepared).await?;
+        let meaning = self.judged_again(&prepared).await?;
         if self.skipping {
             return Ok(());
         }
@@ -189,7 +190,7 @@ impl Session {
             formats: bind.formats.clone(),
             types: prepared.types.clone(),
         };
-        let unit = Unit { said, judged };
+        let unit = Unit::new(said, meaning);
         if self.place == Place::Failed && !is_control(&unit.judged.kind) {
             self.drain().await?;
             if !self.skipping {
@@ -225,18 +226,18 @@ impl Session {
     }
 
     /// A statement that was prepared before the catalogue changed is judged by what holds now.
-    async fn judged_again(&mut self, prepared: &Prepared) -> Result<Arc<Judged>, End> {
+    async fn judged_again(&mut self, prepared: &Prepared) -> Result<Arc<Meaning>, End> {
         if !self.known.is_due(self.adapter.gate.now()) {
-            return Ok(Arc::clone(&prepared.judged));
+            return Ok(Arc::clone(&prepared.meaning));
         }
         self.drain().await?;
         if self.skipping {
-            return Ok(Arc::clone(&prepared.judged));
+            return Ok(Arc::clone(&prepared.meaning));
         }
         self.look_again().await?;
-        Ok(match script::parse(&prepared.text) {
-            Ok(script) if !script.is_empty() => self.judge(&script, 0, None),
-            Ok(_) | Err(_) => Arc::clone(&prepared.judged),
+        Ok(match self.read(&prepared.text) {
+            Ok(Read::One(meaning, _)) => meaning,
+            Ok(Read::Script(_)) | Err(_) => Arc::clone(&prepared.meaning),
         })
     }
 
@@ -244,7 +245,7 @@ impl Session {
         let plain = unit.is_read()
             && (self.place == Place::Idle || unit.judged.plainly_read)
             && !(unit.judged.locks && self.place == Place::Idle);
-        if !plain {
+        if !plain && !self.goes_with_its_parse(&bind, &unit) {
             self.end_implicit().await?;
             if self.skipping {
                 return Ok(());
@@ -299,6 +300,23 @@ impl Session {
         self.server.send(&Arc::clone(&self.departure)).await?;
         self.hear_ready().await?;
         Ok(())
+    }
+
+    /// Returns whether a change can be sent behind its own Parse, whose answer alone is due: if the server refuses
+    /// that, it skips all that follows. Nothing of the gateway's own may be needed in between.
+    fn goes_with_its_parse(&self, bind: &Bind, unit: &Unit) -> bool {
+        let parse =
+            |it: &Expected| matches!(it, Expected::Parse(name, _) if *name == bind.statement);
+        let planned = unit.judged.change.as_ref().is_none_or(|change| {
+            !(change.by_key || change.group == killick_sql::judged::Group::Insert)
+        });
+        self.place == Place::Agents
+            && !self.guarded
+            && !planned
+            && !self.is_hidden(unit)
+            // Else it is looked up first which tables the transaction made.
+            && self.work.claims.is_empty()
+            && self.expected.iter().all(parse)
     }
 
     /// Lets writes be possible again; what is still being fetched under the guard ends with it.

@@ -12,6 +12,8 @@ use crate::wire::{backend, frontend};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 << 10;
+/// The least room that is read into.
+const READ_BYTES_MIN: usize = 16 << 10;
 /// Bytes of answers that are read while data is written.
 const AHEAD_BYTES_MAX: usize = 16 << 20;
 /// The most bytes of a message that is looked at whole.
@@ -384,6 +386,35 @@ impl Server {
         }
     }
 
+    /// Writes BEGIN for what follows in the same write. No Sync stands behind it: where it fails the server skips
+    /// all that follows, so that nothing runs outside of the transaction that it was judged in.
+    pub(crate) fn ask_begin(&mut self, begin: &str) {
+        let out = &mut self.output;
+        frontend::encode_close(out, b'S', OWN_NAME);
+        frontend::encode_parse(out, OWN_NAME, begin, &[]);
+        frontend::encode_bind(out, OWN_NAME, OWN_NAME, &[], &[], &[]);
+        frontend::encode_execute(out, OWN_NAME, 0);
+        frontend::encode_close(out, b'P', OWN_NAME);
+    }
+
+    /// Reads the answer to [`Self::ask_begin`].
+    pub(crate) async fn begun(&mut self) -> Result<(), ServerError> {
+        let mut complete = false;
+        loop {
+            let (tag, frame) = self.frame().await?;
+            match tag {
+                b'C' => complete = true,
+                b'3' if complete => return Ok(()),
+                b'E' => {
+                    let (sqlstate, message) = backend::error_text(&frame);
+                    return Err(ServerError::Refused { sqlstate, message, frame });
+                }
+                b'N' | b'A' | b'S' => self.asides.push(frame),
+                _ => {}
+            }
+        }
+    }
+
     /// Reads the answer to one statement of the gateway's own.
     pub(crate) async fn own_answer(&mut self) -> Result<Vec<Vec<Option<String>>>, ServerError> {
         let mut rows = Vec::new();
@@ -415,7 +446,10 @@ impl Server {
 
 /// Reads more bytes. Cancel-safe.
 async fn fill(read: &mut ReadHalf<Stream>, input: &mut BytesMut) -> Result<(), ServerError> {
-    input.reserve(READ_BYTES);
+    // Most answers are small: the room is used up before other is made.
+    if input.capacity().saturating_sub(input.len()) < READ_BYTES_MIN {
+        input.reserve(READ_BYTES);
+    }
     match read.read_buf(input).await {
         Ok(0) | Err(_) => Err(ServerError::Gone),
         Ok(_) => Ok(()),

@@ -43,6 +43,7 @@ impl Session {
         let pieces = match next {
             Ok(Next::Pieces(pieces)) => pieces,
             Ok(Next::Reads(units)) => return self.read_all(text, units).await,
+            Ok(Next::One(before, unit)) => return self.simple_one(before, &unit).await,
             Ok(Next::Nothing | Next::Look) => return self.send_as_it_is(text).await,
             Err(error) => {
                 self.say_unreadable(&error, text).await?;
@@ -65,6 +66,19 @@ impl Session {
                 break;
             }
         }
+        self.end_text().await
+    }
+
+    /// Carries the one statement of a text, which begins after `before` characters.
+    async fn simple_one(&mut self, before: usize, unit: &Unit) -> Result<(), End> {
+        self.before = before;
+        if !self.one(unit).await? && self.place == Place::Ours {
+            self.roll_back().await?;
+        }
+        self.end_text().await
+    }
+
+    async fn end_text(&mut self) -> Result<(), End> {
         self.before = 0;
         if self.place == Place::Ours {
             self.end_ours().await?;
@@ -118,6 +132,7 @@ impl Session {
         for leave in leaves {
             leave.in_flight.answered(ran.tag.is_none());
         }
+        self.known.stale |= units.iter().any(|unit| changes_names(&unit.judged));
         self.say_ready().await
     }
 
@@ -156,6 +171,9 @@ impl Session {
         }
         match unit.judged.wrapping {
             Wrapping::Fits | Wrapping::Control => {
+                if self.place == Place::Idle && !self.is_hidden(unit) {
+                    return self.carry_begun(unit, leave).await;
+                }
                 self.open_transaction().await?;
                 if let Err(refused) = self.before_held(unit).await? {
                     leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
@@ -219,6 +237,17 @@ impl Session {
         Ok(())
     }
 
+    /// Carries a statement whose effect is held until COMMIT in one write with the BEGIN before it.
+    async fn carry_begun(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
+        self.server.ask_begin(self.begin());
+        frontend::encode_query(self.server.output(), &unit.said.text);
+        self.server.send(&leave.departure).await?;
+        self.server.begun().await?;
+        self.place = Place::Ours;
+        let ran = self.relay().await?;
+        self.settle_held(unit, leave, ran).await
+    }
+
     /// Carries a statement whose effect is held until COMMIT.
     async fn carry_held(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
         frontend::encode_query(self.server.output(), &unit.said.text);
@@ -252,12 +281,14 @@ impl Session {
         let default = |on: bool| {
             format!("SET default_transaction_read_only = {}", if on { "on" } else { "off" })
         };
+        let change = self.change_under_way();
         if !self.state.reads_only {
             self.server.own(&leave.departure, &default(false)).await?;
         }
         frontend::encode_query(self.server.output(), &unit.said.text);
         self.server.send(&leave.departure).await?;
         let ran = self.relay().await?;
+        change.answered();
         self.server.own(&leave.departure, &default(true)).await?;
         leave.in_flight.answered(ran.tag.is_none());
         if ran.tag.is_some() {

@@ -8,7 +8,9 @@ use killick_model::PointId;
 use killick_sql::judged::Judged;
 
 use super::call::Said;
+use super::epoch::UNSURE;
 use super::keep::Keeping;
+use super::meaning::Meaning;
 
 /// Who opened the transaction that the server is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Work {
     pub(crate) said: Vec<Said>,
     /// What was said of them.
     pub(crate) judged: Vec<std::sync::Arc<Judged>>,
+    /// What they mean to the gate.
+    pub(crate) meanings: Vec<std::sync::Arc<Meaning>>,
     /// Approvals that were spent on them.
     pub(crate) carried: Vec<CarriedYes>,
     /// The entry of the last one.
@@ -63,6 +67,10 @@ pub(crate) struct Work {
     pub(crate) definitions_mark: Option<String>,
     /// What is kept of it so far.
     pub(crate) keeping: Option<Box<Keeping>>,
+    /// The epoch of definitions in which command tags were taken for all that was done.
+    pub(crate) epoch: Option<u64>,
+    /// What it changed of definitions, while its COMMIT is on its way.
+    pub(crate) change: Option<super::epoch::Change>,
     /// Whether something that was kept of it was given up.
     pub(crate) keeping_lost: bool,
 }
@@ -89,8 +97,12 @@ impl Work {
         self.said.is_empty()
     }
 
-    /// Adds the server's own count for a statement that touches one table and nothing else.
-    pub(crate) fn count(&mut self, table: u32, deed: Deed, rows: u64) {
+    /// Adds the server's own count for a statement that touches one table and nothing else, in an epoch of definitions.
+    pub(crate) fn count(&mut self, table: u32, deed: Deed, rows: u64, epoch: u64) {
+        self.epoch = Some(match self.epoch {
+            Some(other) if other != epoch => UNSURE,
+            _ => epoch,
+        });
         let slot = self.tags.entry((table, deed)).or_default();
         *slot = slot.saturating_add(rows);
     }

@@ -4,21 +4,17 @@ use std::sync::Arc;
 
 use killick_gate::ports::{BoxFuture, Damage};
 use killick_gate::{Asked, Hands, InFlight, LiveSession, PointTaken, Sending, Undecided, Verdict};
-use killick_model::{
-    Effect, EffectWord, ObjectFacts, Outcome, PointId, Recovery, Refusal, RowsFact,
-};
-use killick_sql::judge::{self, BindValue};
+use killick_model::{Effect, EffectWord, ObjectFacts, Outcome, PointId, Refusal, RowsFact};
 use killick_sql::judged::{Change, Group, Judged, Kind, Touch, Wrapping};
-use killick_sql::mask;
-use killick_sql::script::{self, Script};
 
 use super::adapter::ADAPTER_NAME;
-use super::call::{Said, SqlCall, parts};
+use super::call::{Said, SqlCall};
 use super::engine::Session;
 use super::facts;
 use super::images::why_not_kept;
 use super::keep::SEARCHED_BYTES_MAX;
 use super::keep_whole::is_doom;
+use super::meaning::{Meaning, Read};
 use super::server::ServerError;
 use super::transaction::Place;
 
@@ -27,6 +23,7 @@ use super::transaction::Place;
 pub(crate) struct Unit {
     pub(crate) said: Said,
     pub(crate) judged: Arc<Judged>,
+    pub(crate) meaning: Arc<Meaning>,
 }
 
 /// The right to send one statement.
@@ -36,6 +33,10 @@ pub(crate) struct Leave {
 }
 
 impl Unit {
+    pub(crate) fn new(said: Said, meaning: Arc<Meaning>) -> Self {
+        Self { said, judged: Arc::clone(&meaning.judged), meaning }
+    }
+
     pub(crate) fn effect(&self) -> Effect {
         Effect::of_batch(self.judged.touches.iter().map(|touch| touch.effect))
     }
@@ -96,21 +97,14 @@ impl Hands for Armed {
 }
 
 impl Session {
-    /// Judges one statement of a script.
-    pub(crate) fn judge(
-        &self,
-        script: &Script,
-        at: usize,
-        values: Option<&[BindValue]>,
-    ) -> Arc<Judged> {
-        let catalogue = self.known.catalogue();
-        Arc::new(judge::judge(script, at, &catalogue, &self.state, values))
-    }
-
     /// Judges the first statement of a text of the simple protocol; `None` when there is none.
     pub(crate) fn unit_of(&self, text: &str) -> Option<Unit> {
-        let script = script::parse(text).ok().filter(|it| !it.is_empty())?;
-        Some(Unit { said: super::simple::simple_said(text), judged: self.judge(&script, 0, None) })
+        let meaning = match self.read(text).ok()? {
+            Read::One(meaning, _) => meaning,
+            Read::Script(script) if script.is_empty() => return None,
+            Read::Script(script) => Arc::new(self.mean(&script, 0)),
+        };
+        Some(Unit::new(super::simple::simple_said(text), meaning))
     }
 
     /// Asks the gate about a statement and writes it on the record.
@@ -121,20 +115,8 @@ impl Session {
         let estimate = self.estimate(unit).await;
         let upstream = self.database.name.clone();
         let promised = self.promise(unit);
-        let recovery = |touch: &Touch| Recovery {
-            point: promised
-                .as_ref()
-                .filter(|_| destroys_rows(touch) || is_doom(touch))
-                .map(|_| IMAGES.to_owned()),
-            defer_millis: None,
-        };
-        let call = SqlCall::new(
-            upstream.clone(),
-            parts(&upstream, &unit.judged.touches, &recovery),
-            mask::masked(&unit.said.text),
-            vec![unit.said.clone()],
-            self.settings(),
-        )?;
+        let action = unit.meaning.action(&upstream, promised.is_some())?;
+        let call = SqlCall::of(upstream, action, vec![unit.said.clone()], self.settings());
         let armed = Armed { promised };
         let live = Arc::clone(&self.live);
         let facts = self.facts_of(unit, &call, estimate).await;
@@ -163,6 +145,10 @@ impl Session {
         let receipt = recorded.receipt();
         let (_, departure, in_flight, _) = recorded.depart()?;
         if !unit.is_read() {
+            if unit.is_held() {
+                // Its sync begins here, beside the statement itself: COMMIT waits for it.
+                drop(self.adapter.gate.durable(receipt.clone()));
+            }
             if owed.is_some() {
                 self.work.owed = owed;
             }
@@ -176,13 +162,11 @@ impl Session {
     /// transaction has, or a fresh one; none where they cannot be kept whole.
     fn promise(&self, unit: &Unit) -> Option<PointId> {
         let destroys = |it: &&Touch| it.effect.word() == EffectWord::Destroy;
-        let all = unit
-            .judged
-            .touches
-            .iter()
-            .filter(destroys)
-            .all(|touch| destroys_rows(touch) || is_doom(touch));
-        if unit.is_read() || !unit.is_held() || !all {
+        let mut destroying = unit.judged.touches.iter().filter(destroys).peekable();
+        if destroying.peek().is_none()
+            || !unit.is_held()
+            || !destroying.all(|touch| destroys_rows(touch) || is_doom(touch))
+        {
             return None;
         }
         let drops = unit.judged.touches.iter().any(|it| it.group == Group::Drop && is_doom(it));
@@ -286,7 +270,7 @@ fn only_rows(judged: &Judged) -> bool {
 }
 
 /// Returns whether a touch destroys rows, and nothing else.
-fn destroys_rows(touch: &Touch) -> bool {
+pub(crate) fn destroys_rows(touch: &Touch) -> bool {
     touch.effect.word() == EffectWord::Destroy
         && matches!(
             touch.group,

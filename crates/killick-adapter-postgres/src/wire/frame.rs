@@ -6,6 +6,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 /// Bytes that are made room for at a time.
 const READ_BYTES: usize = 16 << 10;
+/// The least room that is read into.
+const READ_BYTES_MIN: usize = 2 << 10;
 
 /// One message, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,10 @@ impl FrameReader {
 
     /// Returns the place for more bytes, with room in it.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        self.pending.reserve(READ_BYTES);
+        // Most messages are small: the room is used up before other is made.
+        if self.pending.capacity().saturating_sub(self.pending.len()) < READ_BYTES_MIN {
+            self.pending.reserve(READ_BYTES);
+        }
         &mut self.pending
     }
 

@@ -106,10 +106,13 @@ impl Administration {
         let explained = self
             .parts
             .rest
-            .explain(line, principal.as_ref().map(|it| &it.principal))
+            .explain(line, principal.as_ref().map(|it| it.principal.as_ref()))
             .ok_or_else(|| {
-            AdminError::invalid("the line is no call", "see `killick explain --help` for its form")
-        })?;
+                AdminError::invalid(
+                    "the line is no call",
+                    "see `killick explain --help` for its form",
+                )
+            })?;
         Ok(Reply::Explained(Box::new(explained)))
     }
 }

@@ -122,7 +122,7 @@ impl Shared {
         self: &Arc<Self>,
         new: &NewEntry,
     ) -> Result<Option<Arc<SessionKey>>, JournalError> {
-        if new.details.is_none() {
+        if new.details.is_none() && new.written.is_none() {
             return Ok(None);
         }
         let session = new.header.session.as_deref().unwrap_or_default();
@@ -139,17 +139,16 @@ impl Shared {
     /// Encodes an entry, with its details if a key can be had without waiting for long.
     fn encode_with_any_key(&self, new: &NewEntry) -> Result<Encoded, JournalError> {
         let session = new.header.session.as_deref().unwrap_or_default();
-        let key = match &new.details {
-            Some(_) => Some(self.keys.of_session(session)?),
-            None => None,
-        };
+        let has_details = new.details.is_some() || new.written.is_some();
+        let key = has_details.then(|| self.keys.of_session(session)).transpose()?;
         self.encode(new.clone(), key.as_deref())
     }
 
     /// Encodes what an outcome cannot do without.
     fn encode_short(&self, new: NewEntry) -> Result<Encoded, JournalError> {
         let NewEntry { header, .. } = new;
-        let whole = self.encode(NewEntry { header: header.clone(), details: None }, None)?;
+        let bare = |header| NewEntry { header, details: None, written: None };
+        let whole = self.encode(bare(header.clone()), None)?;
         if whole.len_bytes_max() <= RESERVED_OUTCOME_BYTES {
             return Ok(whole);
         }
@@ -161,14 +160,20 @@ impl Shared {
             reason: header.reason,
             ..Header::new(header.kind)
         };
-        self.encode(NewEntry { header: short, details: None }, None)
+        self.encode(bare(short), None)
     }
 
     fn encode(&self, new: NewEntry, key: Option<&SessionKey>) -> Result<Encoded, JournalError> {
         let mut sealed = Vec::new();
         let mut details_commitment = None;
-        if let (Some(details), Some(key)) = (&new.details, key) {
-            let details = serde_json::to_vec(details).map_err(|_| JournalError::Details)?;
+        let details = match (new.written, &new.details) {
+            (Some(written), _) => Some(written.into_bytes()),
+            (None, Some(details)) => {
+                Some(serde_json::to_vec(details).map_err(|_| JournalError::Details)?)
+            }
+            (None, None) => None,
+        };
+        if let (Some(details), Some(key)) = (details, key) {
             let (commitment, bytes) = key.seal(&details)?;
             sealed = bytes;
             details_commitment = Some(commitment);
@@ -180,7 +185,7 @@ impl Shared {
             header: new.header.fitted(),
             details_commitment,
         };
-        Ok(Encoded { entry: entry.encode_timeless()?, sealed })
+        Ok(Encoded { entry: entry.into_timeless()?, sealed })
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::aead::{Aead as _, AeadInPlace as _, Payload};
 use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
 use killick_tlog::entry::{Commitment, SALT_BYTES};
 use killick_tlog::hash::hex;
@@ -36,6 +36,8 @@ const KEY_CONTEXT: &[u8] = b"killick-details-key/1";
 const DETAILS_CONTEXT: &[u8] = b"killick-details/1";
 const SEALED_OVERHEAD_BYTES: usize =
     1 + ID_BYTES + TAG_BYTES + NONCE_BYTES + SALT_BYTES + MAC_BYTES;
+
+const DETAILS_AAD_BYTES: usize = DETAILS_CONTEXT.len() + size_of::<Commitment>();
 
 const _: () = assert!(DETAILS_BYTES_MAX + SEALED_OVERHEAD_BYTES <= SEALED_BYTES_MAX);
 
@@ -223,17 +225,26 @@ impl SessionKey {
         if details.len() > DETAILS_BYTES_MAX {
             return Err(JournalError::DetailsTooLong { len_bytes: details.len() });
         }
-        let salt: [u8; SALT_BYTES] = random()?;
-        let nonce: [u8; NONCE_BYTES] = random()?;
+        let salt: [u8; SALT_BYTES] = stocked()?;
+        let nonce: [u8; NONCE_BYTES] = stocked()?;
         let commitment = Commitment::to(&salt, details);
-        let aad = [DETAILS_CONTEXT, commitment.as_bytes()].concat();
-        let plain = Zeroizing::new([salt.as_slice(), details].concat());
-        let payload = Payload { msg: &plain, aad: &aad };
-        let encrypted = cipher(&self.key)
-            .encrypt(XNonce::from_slice(&nonce), payload)
+        let mut aad = [0; DETAILS_AAD_BYTES];
+        let (context, committed) = aad.split_at_mut(DETAILS_CONTEXT.len());
+        context.copy_from_slice(DETAILS_CONTEXT);
+        committed.copy_from_slice(commitment.as_bytes());
+        let len_bytes = details.len().saturating_add(SEALED_OVERHEAD_BYTES);
+        let mut sealed = Vec::with_capacity(len_bytes);
+        for part in [&[SEALED_VERSION][..], &self.id, &self.tag, &nonce] {
+            sealed.extend_from_slice(part);
+        }
+        let plain_at = sealed.len();
+        sealed.extend_from_slice(&salt);
+        sealed.extend_from_slice(details);
+        let plain = sealed.get_mut(plain_at..).ok_or(JournalError::Details)?;
+        let mac = cipher(&self.key)
+            .encrypt_in_place_detached(XNonce::from_slice(&nonce), &aad, plain)
             .map_err(|_| JournalError::Details)?;
-        let sealed =
-            [&[SEALED_VERSION], self.id.as_slice(), &self.tag, &nonce, &encrypted].concat();
+        sealed.extend_from_slice(&mac);
         Ok((commitment, sealed))
     }
 
@@ -278,9 +289,14 @@ fn random<const N: usize>() -> Result<[u8; N], JournalError> {
     Ok(bytes)
 }
 
+fn stocked<const N: usize>() -> Result<[u8; N], JournalError> {
+    killick_gate::ids::stocked().map_err(|_| JournalError::Random)
+}
+
 /// Names the key of a session; an empty name is that of the gateway's own entries.
 fn id_of(session: &str) -> [u8; ID_BYTES] {
-    let digest: [u8; 32] = Sha256::digest([KEY_CONTEXT, session.as_bytes()].concat()).into();
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(KEY_CONTEXT).chain_update(session).finalize().into();
     digest.first_chunk().copied().unwrap_or_default()
 }
 

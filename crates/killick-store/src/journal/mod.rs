@@ -149,13 +149,15 @@ pub struct NewEntry {
     pub header: Header,
     /// What is kept encrypted beside the log.
     pub details: Option<serde_json::Value>,
+    /// The same as JSON text, where it is written already; then `details` is none.
+    pub written: Option<String>,
 }
 
 impl NewEntry {
     /// Returns an entry that says nothing but its kind.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
-        Self { header: Header::new(kind), details: None }
+        Self { header: Header::new(kind), details: None, written: None }
     }
 }
 

@@ -65,7 +65,7 @@ impl From<Draft> for NewEntry {
             call: draft.call.map(String::from),
             session: draft.principal.as_ref().map(|who| who.session.as_str().to_owned()),
             agent: draft.principal.as_ref().map(|who| who.agent.as_str().to_owned()),
-            owner: draft.principal.as_ref().map(owner_of),
+            owner: draft.principal.as_deref().map(owner_of),
             by: draft.by,
             chain: draft
                 .principal
@@ -86,7 +86,7 @@ impl From<Draft> for NewEntry {
             ..Header::new(kind_of(draft.kind))
         };
         let details = (!draft.details.is_null()).then_some(draft.details);
-        Self { header, details }
+        Self { header, details, written: draft.written }
     }
 }
 

@@ -7,65 +7,99 @@ use super::{Commitment, Entry, EntryError, Header, Kind, Subject, Timeless};
 const PREFIX: &[u8] = b"killick-entry/";
 const TIME_KEY: &[u8] = b",\"time_unix_ms\":";
 const TIME_PLACEHOLDER: &[u8] = b"18446744073709551615";
+/// Bytes of most entries.
+const ENTRY_BYTES_USUAL: usize = 768;
 /// Digits of a version that are looked at.
 const VERSION_BYTES_MAX: usize = 20;
 
-/// The fields in the order of their names: the order is the format, keep it.
+/// The fields in the order of their names: the order is the format, keep it. Texts are owned when read and borrowed
+/// when written.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    action: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    agent: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    call: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    chain: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    credential: Option<String>,
+#[serde(
+    deny_unknown_fields,
+    bound(
+        serialize = "T: Serialize, L: Serialize + Listed",
+        deserialize = "T: Deserialize<'de>, L: Deserialize<'de> + Default"
+    )
+)]
+struct Wire<T, L> {
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    action: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    agent: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    by: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    call: Option<T>,
+    #[serde(default, skip_serializing_if = "Listed::is_empty")]
+    chain: L,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    credential: Option<T>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     details_commitment: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    effect: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    environment: Option<String>,
-    kind: String,
-    node: String,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    effect: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    environment: Option<T>,
+    kind: T,
+    node: T,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     objects: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<WireSubject>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    policies: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
-    tenant: String,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    outcome: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    owner: Option<WireSubject<T>>,
+    #[serde(default, skip_serializing_if = "Listed::is_empty")]
+    policies: L,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    reason: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    session: Option<T>,
+    tenant: T,
     time_unix_ms: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    upstream: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    verdict: Option<String>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    upstream: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    verdict: Option<T>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireSubject {
-    issuer: String,
-    subject: String,
+struct WireSubject<T> {
+    issuer: T,
+    subject: T,
 }
 
+fn none<T>() -> Option<T> {
+    None
+}
+
+/// A list of texts, owned or borrowed.
+trait Listed {
+    fn is_empty(&self) -> bool;
+}
+
+impl Listed for Vec<String> {
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
+}
+
+impl Listed for &[String] {
+    fn is_empty(&self) -> bool {
+        <[String]>::is_empty(self)
+    }
+}
+
+type Written<'a> = Wire<&'a str, &'a [String]>;
+type Found = Wire<String, Vec<String>>;
+
 pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>, EntryError> {
-    let mut bytes = PREFIX.to_vec();
+    let mut bytes = Vec::with_capacity(ENTRY_BYTES_USUAL);
+    bytes.extend_from_slice(PREFIX);
     bytes.extend_from_slice(Entry::VERSION.to_string().as_bytes());
     bytes.push(b'\n');
-    serde_json::to_writer(&mut bytes, &Wire::from(entry.clone())).map_err(|_| EntryError::Form)?;
+    serde_json::to_writer(&mut bytes, &Written::from(entry)).map_err(|_| EntryError::Form)?;
     Ok(bytes)
 }
 
@@ -82,26 +116,27 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Entry, EntryError> {
         return Err(EntryError::UnknownVersion { version });
     }
     let json = json.strip_prefix(b"\n").ok_or(EntryError::NotAnEntry)?;
-    let wire: Wire = serde_json::from_slice(json).map_err(|_| EntryError::Form)?;
+    let wire: Found = serde_json::from_slice(json).map_err(|_| EntryError::Form)?;
     wire.try_into()
 }
 
 /// Splits bytes that were encoded with the placeholder as their time.
 ///
 /// The key cannot occur in a text, where its quotation marks would stand behind backslashes.
-pub(super) fn split_at_time(bytes: &[u8]) -> Result<Timeless, EntryError> {
+pub(super) fn split_at_time(mut bytes: Vec<u8>) -> Result<Timeless, EntryError> {
     let at = bytes
         .windows(TIME_KEY.len())
         .position(|window| window == TIME_KEY)
         .ok_or(EntryError::Form)?
         .saturating_add(TIME_KEY.len());
-    let (before, rest) = bytes.split_at_checked(at).ok_or(EntryError::Form)?;
-    let after = rest.strip_prefix(TIME_PLACEHOLDER).ok_or(EntryError::Form)?;
-    Ok(Timeless { before: before.to_vec(), after: after.to_vec() })
+    let rest = bytes.get(at..).ok_or(EntryError::Form)?;
+    let after = rest.strip_prefix(TIME_PLACEHOLDER).ok_or(EntryError::Form)?.to_vec();
+    bytes.truncate(at);
+    Ok(Timeless { before: bytes, after })
 }
 
-impl From<Entry> for Wire {
-    fn from(entry: Entry) -> Self {
+impl<'a> From<&'a Entry> for Written<'a> {
+    fn from(entry: &'a Entry) -> Self {
         let Header {
             kind,
             call,
@@ -120,37 +155,40 @@ impl From<Entry> for Wire {
             outcome,
             policies,
             objects,
-        } = entry.header;
+        } = &entry.header;
         Self {
-            action,
-            agent,
-            by,
-            call,
+            action: action.as_deref(),
+            agent: agent.as_deref(),
+            by: by.as_deref(),
+            call: call.as_deref(),
             chain,
-            credential,
+            credential: credential.as_deref(),
             details_commitment: entry.details_commitment.map(Commitment::to_hex),
-            effect,
-            environment,
-            kind: kind.as_str().to_owned(),
-            node: entry.node,
-            objects,
-            outcome,
-            owner: owner.map(|Subject { issuer, subject }| WireSubject { issuer, subject }),
+            effect: effect.as_deref(),
+            environment: environment.as_deref(),
+            kind: kind.as_str(),
+            node: &entry.node,
+            objects: *objects,
+            outcome: outcome.as_deref(),
+            owner: owner.as_ref().map(|Subject { issuer, subject }| WireSubject {
+                issuer: issuer.as_str(),
+                subject: subject.as_str(),
+            }),
             policies,
-            reason,
-            session,
-            tenant: entry.tenant,
+            reason: reason.as_deref(),
+            session: session.as_deref(),
+            tenant: &entry.tenant,
             time_unix_ms: entry.time_unix_ms,
-            upstream,
-            verdict,
+            upstream: upstream.as_deref(),
+            verdict: verdict.as_deref(),
         }
     }
 }
 
-impl TryFrom<Wire> for Entry {
+impl TryFrom<Found> for Entry {
     type Error = EntryError;
 
-    fn try_from(wire: Wire) -> Result<Self, EntryError> {
+    fn try_from(wire: Found) -> Result<Self, EntryError> {
         let details_commitment = match wire.details_commitment {
             Some(text) => Some(Commitment::from_hex(&text).ok_or(EntryError::Form)?),
             None => None,
