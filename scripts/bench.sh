@@ -27,7 +27,7 @@ pg() {
   cargo build --release -q -p killick-sql --example judge_lines
   cargo build --release -q -p killick-testkit --example judge_times
   python3 scripts/bench_pg.py --killick target/release/killick --judge target/release/examples --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-2}" \
-    --clients "${CLIENTS:-1,8,64}" --modes "${MODES:-simple,extended,prepared}" --scripts "${SCRIPTS:-select,tpcb}" --scale "${SCALE:-20}" --stream-gb "${STREAM_GB:-1}"
+    --clients "${CLIENTS:-1,8,64}" --modes "${MODES:-simple,extended,prepared}" --scripts "${SCRIPTS:-select,tpcb}" --scale "${SCALE:-20}" --captures "${CAPTURES:-5}" --stream-gb "${STREAM_GB:-1}"
 }
 
 case "${1:-all}" in

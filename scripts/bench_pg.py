@@ -165,6 +165,7 @@ log_stats = 0
         user, password, port = re.match(r"postgres(?:ql)?://([^:]+):([^@]+)@[^:]+:(\d+)/", opened["environment"]["DATABASE_URL"]).groups()
         self.targets[OURS] = dict(port=int(port), user=user, password=password, database=DATABASE, pid=daemon.pid)
         self.verify = lambda: call("log", "verify")
+        self.approve = lambda request: call("request", "approve", request, "--passphrase-stdin", stdin=passphrase)
 
     def stop(self):
         for process in reversed(self.processes):
@@ -282,6 +283,47 @@ def streams(stage, gigabytes):
         print(f"{name:24}{mib(most[0])}{mib(max(most))}{mib(rss_kib(target['pid']))}{rows / 1e6:8.1f}{rows / 1e3 / took:8.0f}{used / (rows / 1e6):10.2f}", flush=True)
 
 
+def captures(stage, rounds):
+    """Times a DELETE of 200,000 of 400,000 rows: bare, and through Killick with an approval, where every row is kept first."""
+    rows, table = 400_000, "bench_capture"
+    made = (f"DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (id int PRIMARY KEY, note text);"
+            f"INSERT INTO {table} SELECT i, repeat('x', 100) FROM generate_series(1, {rows}) i;")
+    text = f"DELETE FROM {table} WHERE id <= {rows // 2}"
+
+    def delete(target):
+        began = time.time()
+        out = subprocess.run([*RT, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(target["port"]), "-U", target["user"], "-c", text, target["database"]],
+                             capture_output=True, text=True, env=environment(target["password"]))
+        return time.time() - began, out.stderr
+
+    took = {"direct": [], OURS: [], "held": []}
+    for _ in range(rounds):
+        for name in ("direct", OURS):
+            stage.sql(DATABASE, made)
+            stage.sql(DATABASE, f"VACUUM ANALYZE {table}")
+            stage.sql(DATABASE, "CHECKPOINT")
+            # The session looks at what there is.
+            time.sleep(1.1)
+            seconds, error = delete(stage.targets[name])
+            if name == OURS:
+                took["held"].append(seconds)
+                request = re.search(r"request (r-\w+)", error)
+                if not request:
+                    sys.exit(f"bench: the deletion was not held: {error}")
+                stage.approve(request[1])
+                seconds, error = delete(stage.targets[name])
+            left = stage.sql(DATABASE, f"SELECT count(*) FROM {table}").strip()
+            if error or left != str(rows // 2):
+                sys.exit(f"bench: {left} rows are left: {error}")
+            took[name].append(seconds)
+    print(f"\n== DELETE of {rows // 2:,} of {rows:,} rows, {rounds} rounds, interleaved; milliseconds")
+    for name, says in [("direct", "bare"), ("held", "through Killick, held: counted and rolled back"), (OURS, "through Killick, approved: every row kept first")]:
+        ms = [it * 1000 for it in took[name]]
+        print(f"{says:52}{median(ms):8.0f}   [{min(ms):.0f} to {max(ms):.0f}]")
+    ratios = sorted(ours / bare for ours, bare in zip(took[OURS], took["direct"]))
+    print(f"  kept to bare {median(ratios):.2f} [{ratios[0]:.2f} to {ratios[-1]:.2f}]", flush=True)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--killick", required=True, help="the binary")
@@ -290,6 +332,7 @@ def main():
     p.add_argument("--rounds", type=int, default=5), p.add_argument("--seconds", type=int, default=2)
     p.add_argument("--clients", default="1,8,64"), p.add_argument("--modes", default="simple,extended,prepared")
     p.add_argument("--scripts", default="select,tpcb"), p.add_argument("--scale", type=int, default=20)
+    p.add_argument("--captures", type=int, default=5, help="rounds of the large deletion")
     p.add_argument("--stream-gb", type=float, default=1), p.add_argument("--keep", help="write every run to this file")
     p.add_argument("--only", default="", help="targets, by name, with commas")
     a = p.parse_args()
@@ -319,6 +362,8 @@ def main():
                             rows[name].append(pgbench(stage, stage.targets[name], script, mode, clients, a.seconds))
                     table(stage, script, mode, clients, rows, a.rounds, a.seconds)
                     kept.append(dict(script=script, mode=mode, clients=clients, rows=rows))
+        if a.captures > 0:
+            captures(stage, a.captures)
         if a.stream_gb > 0:
             streams(stage, a.stream_gb)
         if a.keep:

@@ -107,14 +107,6 @@ impl Session {
             .note_damage(&self.live, damage)
             .await
             .map_err(|it| NoCommit::Refused(Box::new(it)))?;
-        // What was said is durable before anything lasts; the entry of COMMIT itself is synced beside the server's.
-        if let Some(receipt) = self.work.receipt.clone() {
-            self.adapter
-                .gate
-                .durable(receipt)
-                .await
-                .map_err(|it| NoCommit::Refused(Box::new(it)))?;
-        }
         let details = vec![("tables", self.tables(&counted)), ("undo", undo)];
         let sending = Sending { held_at_commit: true, details, ..Sending::default() };
         let recorded = self
@@ -123,10 +115,12 @@ impl Session {
             .record(*permitted, sending)
             .await
             .map_err(|it| NoCommit::Refused(Box::new(it)))?;
-        let receipt = recorded.receipt();
-        // Its sync begins here, beside that of the server; both are awaited before the agent is told.
-        drop(self.adapter.gate.durable(receipt.clone()));
-        self.work.receipt = Some(receipt);
+        // With it all that was said before it: one sync for the whole transaction.
+        self.adapter
+            .gate
+            .durable(recorded.receipt())
+            .await
+            .map_err(|it| NoCommit::Refused(Box::new(it)))?;
         let (_, _, in_flight, _) =
             recorded.depart().map_err(|it| NoCommit::Refused(Box::new(it)))?;
         Ok(in_flight)

@@ -135,13 +135,6 @@ impl Session {
             change.answered();
         }
         let Some(in_flight) = in_flight else { return Ok(()) };
-        if let Some(receipt) = self.work.receipt.clone()
-            && self.adapter.gate.durable(receipt).await.is_err()
-        {
-            // It is committed and cannot be proven to be on disk: the agent is not told that it went well.
-            in_flight.settle(killick_model::Outcome::Unknown);
-            return Err(End::ServerGone);
-        }
         in_flight.answered(!committed);
         if committed {
             if self.work.ddl {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use killick_gate::CarriedYes;
-use killick_gate::ports::{Damage, Receipt};
+use killick_gate::ports::Damage;
 use killick_model::PointId;
 use killick_sql::judged::Judged;
 
@@ -36,8 +36,6 @@ pub(crate) struct Work {
     pub(crate) meanings: Vec<std::sync::Arc<Meaning>>,
     /// Approvals that were spent on them.
     pub(crate) carried: Vec<CarriedYes>,
-    /// The entry of the last one.
-    pub(crate) receipt: Option<Receipt>,
     /// Rows by table and deed, where the server's command tags say all that happened.
     pub(crate) tags: BTreeMap<(u32, Deed), u64>,
     /// Rows that the server had counted before the first statement of which no command tag tells all: it counts on

@@ -142,18 +142,12 @@ impl Session {
             ..Sending::default()
         };
         let recorded = self.adapter.gate.record(*permitted, sending).await?;
-        let receipt = recorded.receipt();
         let (_, departure, in_flight, _) = recorded.depart()?;
         if !unit.is_read() {
-            if unit.is_held() {
-                // Its sync begins here, beside the statement itself: COMMIT waits for it.
-                drop(self.adapter.gate.durable(receipt.clone()));
-            }
             if owed.is_some() {
                 self.work.owed = owed;
             }
             self.work.carried.extend(carried);
-            self.work.receipt = Some(receipt);
         }
         Ok(Leave { departure, in_flight })
     }
