@@ -36,6 +36,7 @@ pub(crate) mod made;
 pub(crate) mod meaning;
 pub(crate) mod own;
 pub(crate) mod refusal;
+pub(crate) mod sample;
 pub(crate) mod server;
 pub(crate) mod simple;
 pub(crate) mod texts;

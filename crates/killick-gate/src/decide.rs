@@ -12,6 +12,7 @@ use killick_policy::Verdict as Said;
 use killick_policy::{Approved, CallCase, Needs, Pdp, Ruling, Standing};
 
 use crate::chain::{Call, Permitted, Stamp, Undecided};
+use crate::details::CallDetails;
 use crate::ending::{CarriedYes, DAMAGE_MILLIS, Ending};
 use crate::gate::{Blocking, Gate, fresh_call, stopped, store_refusal};
 use crate::ids;
@@ -62,33 +63,6 @@ struct Grounds {
     ruling: Ruling,
     yes: Option<Yes>,
     points: Vec<PointTaken>,
-}
-
-/// The details of a permitted call, beside its parts. They are written as text at once: a plain read has few.
-#[derive(serde::Serialize)]
-struct CallDetails<'a> {
-    digest: killick_model::CallDigest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    facts: Option<&'a Vec<ObjectFacts>>,
-    policy_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    points: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pending: Option<&'a str>,
-}
-
-impl CallDetails<'_> {
-    fn written(&self, action: &Action) -> String {
-        let mut text = serde_json::to_string(self).unwrap_or_else(|_| "{}".into());
-        if text.pop().is_some() && text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(action.written());
-        text.push('}');
-        text
-    }
 }
 
 /// What is asked besides the call itself.

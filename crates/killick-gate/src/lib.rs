@@ -18,6 +18,7 @@ pub mod wholes;
 
 pub mod adapter;
 mod decide;
+mod details;
 mod ending;
 mod foresee;
 mod gate;

@@ -88,8 +88,9 @@ mod tests {
     #[test]
     fn a_digest_reads_back() {
         let digest = CallDigest::of(&[b"x"]);
-        let slow: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest.to_string(), slow);
+        for (at, byte) in digest.as_bytes().iter().enumerate() {
+            assert_eq!(digest.to_string().get(2 * at..2 * at + 2), Some(&*format!("{byte:02x}")));
+        }
         assert_eq!(CallDigest::parse(&digest.to_string()), Some(digest));
         assert_eq!(CallDigest::parse("zz"), None);
     }

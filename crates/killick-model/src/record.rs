@@ -177,7 +177,9 @@ impl Draft {
             written.pop();
             let comma = if written.ends_with('{') { "" } else { "," };
             let name = serde_json::Value::from(name);
-            written.push_str(&format!("{comma}{name}:{value}}}"));
+            for piece in [comma, &name.to_string(), ":", &value.to_string(), "}"] {
+                written.push_str(piece);
+            }
         }
     }
 

@@ -105,6 +105,20 @@ async fn a_few_rows_pass_and_many_are_rolled_back_with_their_exact_number_until_
     let request = &requests[0];
     assert_eq!(request["facts"][1]["rows"]["count"], 45000, "{request:#}");
     assert_eq!(request["facts"][1]["rows"]["measured"], true);
+    // A few of the rows are shown, and nothing of what stands in them but their keys.
+    let sample: Vec<&str> = request["facts"][1]["extra"]["sample"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row.as_str().unwrap())
+        .collect();
+    assert_eq!(sample.len(), 3, "{request:#}");
+    for row in sample {
+        assert!(
+            row.starts_with("id ") && row.contains("body (") && !row.contains("body m"),
+            "{row}"
+        );
+    }
     let id = request["id"].as_str().unwrap();
     assert!(why.contains(id), "{why}");
     stage.gateway.done(&["request", "approve", id]).await.unwrap();

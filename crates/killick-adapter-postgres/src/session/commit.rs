@@ -69,7 +69,7 @@ impl Session {
         }
         self.verify_made().await?;
         let counted = self.counted().await?;
-        let (call, found, damage) =
+        let (call, mut found, damage) =
             self.ending(&counted).await.map_err(|it| NoCommit::Refused(Box::new(it)))?;
         self.work.damage = damage;
         let carried = std::mem::take(&mut self.work.carried);
@@ -86,6 +86,12 @@ impl Session {
         let live = std::sync::Arc::clone(&self.live);
         // A human is asked about what would be kept; it is kept once there is a yes.
         let only_promised = could_be_kept && point.is_none() && not_kept.is_none();
+        if point.is_none() && self.work.damage.rows > 0 {
+            let asks = only_promised || !self.would_pass(&call, &found, &carried).await;
+            if asks {
+                self.add_samples(&counted, &mut found).await;
+            }
+        }
         let promised = only_promised.then(|| super::unit::IMAGES.to_owned());
         let name = point.as_ref().map(ToString::to_string).or(promised);
         let asked =
@@ -168,6 +174,20 @@ impl Session {
         touches
             .into_iter()
             .any(|it| it.group == Group::Update && it.effect.has(killick_model::Facet::Administers))
+    }
+
+    /// Returns whether COMMIT would be permitted without a way back.
+    async fn would_pass(
+        &mut self,
+        call: &SqlCall,
+        found: &[ObjectFacts],
+        carried: &[killick_gate::CarriedYes],
+    ) -> bool {
+        let live = std::sync::Arc::clone(&self.live);
+        let armed = Armed::default();
+        let with = Ending { carried, point: None };
+        let asked = self.asked(&live, &armed, found.to_vec(), with);
+        self.adapter.gate.would_permit(&asked, call).await
     }
 
     /// Keeps what the transaction destroyed, when with it COMMIT would be permitted. Returns the point, or why there

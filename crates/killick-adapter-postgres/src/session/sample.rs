@@ -1,0 +1,124 @@
+//! A few of the rows that a refused transaction would have destroyed, masked, for the human who is asked.
+//!
+//! Taken while the transaction is still open, over the connection beside, which sees the rows as they were. Only numbers
+//! and UUIDs of the key are shown as they are: of every other value no more leaves the server than how long it is.
+
+use std::collections::BTreeMap;
+
+use killick_model::ObjectFacts;
+use killick_sql::catalogue::{Column, Relation};
+
+use super::commit::Rows;
+use super::engine::Session;
+use super::facts::relation_of;
+use super::images::{key_of, literal, quoted};
+use super::own::Own;
+
+/// The name under which the sample stands among the facts of a table.
+const SAMPLE: &str = "sample";
+/// Rows that are shown of a table.
+const ROWS: usize = 3;
+/// Tables of which rows are shown.
+const TABLES_MAX: usize = 4;
+/// Columns that are shown.
+const COLUMNS_MAX: usize = 10;
+/// How long the search for rows may take; without an answer there is no sample.
+const SEARCH_TIMEOUT: &str = "SET LOCAL statement_timeout = '2s'";
+/// `int2`, `int4`, `int8` and `uuid` by their numbers in the catalogue.
+const SHOWN_TYPES: &[u32] = &[21, 23, 20, 2950];
+
+impl Session {
+    /// Adds to the facts of each table a few of the rows that go. What cannot be looked at has no sample.
+    pub(crate) async fn add_samples(
+        &mut self,
+        counted: &BTreeMap<u32, Rows>,
+        found: &mut [ObjectFacts],
+    ) {
+        let asked = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::xid::text";
+        let Ok(answer) = self.server.own(&self.departure, asked).await else { return };
+        let Some(Some(xid)) = answer.into_iter().next().and_then(|row| row.into_iter().next())
+        else {
+            return;
+        };
+        let Ok(mut own) = self.adapter.lend_own(&self.database).await else { return };
+        let catalogue = self.known.catalogue();
+        let mut good = true;
+        let lost = found.iter_mut().filter(|one| one.rows.is_some() && !one.created_by_session);
+        for one in lost.take(TABLES_MAX) {
+            let Some(relation) = relation_of(&catalogue, &one.object) else { continue };
+            if !counted.contains_key(&relation.oid) {
+                continue;
+            }
+            match rows_of(&mut own, relation, &xid).await {
+                Some(rows) if !rows.is_empty() => drop(one.extra.insert(SAMPLE.into(), rows)),
+                Some(_) => {}
+                // In what state the connection is, nobody knows.
+                None => {
+                    good = false;
+                    break;
+                }
+            }
+        }
+        self.adapter.give_back(&self.database, own, good);
+    }
+}
+
+async fn rows_of(own: &mut Own, relation: &Relation, xid: &str) -> Option<Vec<String>> {
+    let sql = sample_text(relation, xid);
+    let Own { server, departure, .. } = own;
+    let all = ["BEGIN READ ONLY", SEARCH_TIMEOUT, sql.as_str(), "COMMIT"];
+    let answers = server.own_all(departure, &all).await.ok()?;
+    let rows = answers.into_iter().nth(2)?;
+    Some(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+/// Returns the query for rows that a transaction, by its number, has removed or replaced.
+fn sample_text(relation: &Relation, xid: &str) -> String {
+    let key = key_of(relation);
+    let shown: Vec<String> =
+        relation.columns.iter().take(COLUMNS_MAX).map(|column| shown(column, key)).collect();
+    format!(
+        "SELECT {} FROM ONLY {}.{} WHERE xmax = {} LIMIT {ROWS}",
+        if shown.is_empty() { "'(no columns)'".to_owned() } else { shown.join(" || ', ' || ") },
+        quoted(&relation.schema),
+        quoted(&relation.name),
+        literal(xid),
+    )
+}
+
+fn shown(column: &Column, key: &[String]) -> String {
+    let (name, label) = (quoted(&column.name), literal(&format!("{} ", column.name)));
+    let value = if key.contains(&column.name) && SHOWN_TYPES.contains(&column.type_oid) {
+        format!("{name}::text")
+    } else {
+        format!("'(' || pg_catalog.length({name}::text)::text || ' characters)'")
+    };
+    format!("{label} || COALESCE({value}, 'null')")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, type_oid: u32) -> Column {
+        Column {
+            name: name.into(),
+            number: 1,
+            type_oid,
+            type_text: String::new(),
+            not_null: false,
+            generated: false,
+            identity: None,
+            default: None,
+        }
+    }
+
+    #[test]
+    fn only_numbers_of_the_key_are_shown_as_they_are() {
+        let key = ["id".to_owned(), "mail".to_owned()];
+        assert!(shown(&column("id", 23), &key).contains("\"id\"::text"));
+        for hidden in [column("mail", 25), column("age", 23)] {
+            assert!(shown(&hidden, &key).contains("pg_catalog.length"), "{hidden:?}");
+        }
+    }
+}
