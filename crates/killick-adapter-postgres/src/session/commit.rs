@@ -273,7 +273,8 @@ impl Session {
     /// Returns the rows by table: from the command tags where they say everything, else from the server's counters.
     pub(crate) async fn counted(&mut self) -> Result<BTreeMap<u32, Rows>, ServerError> {
         let mut all: BTreeMap<u32, Rows> = BTreeMap::new();
-        for ((table, deed), rows) in &self.work.tags {
+        let unsure = self.is_unsure();
+        for ((table, deed), rows) in self.work.tags.iter().filter(|_| !unsure) {
             let of = all.entry(*table).or_default();
             match deed {
                 Deed::Insert => of.inserted = *rows,
@@ -282,9 +283,9 @@ impl Session {
             }
         }
         let before = match self.work.baseline.clone() {
+            // What was counted before the transaction is not known: all of it is taken for the transaction's own.
+            _ if unsure => BTreeMap::new(),
             Some(before) => before,
-            // Nobody knows what was counted before: all of it is taken for the transaction's own.
-            None if self.is_unsure() => BTreeMap::new(),
             None => return Ok(all),
         };
         for (table, counted) in self.counters().await? {
