@@ -79,10 +79,9 @@ impl Besides {
         let Some(ending) = asked.ending else {
             return Self { approved: None, survived: None, means: true };
         };
-        let rows = || asked.facts.iter().filter(|found| found.rows.is_some());
-        let covered = rows().all(|found| ending.carried.iter().any(|yes| yes.covers(found)));
         let by: Vec<String> = ending.carried.iter().map(|yes| yes.by.clone()).collect();
-        let approved = (covered && !by.is_empty()).then_some(Approved { by, quorum: 1 });
+        let covered = ending.is_covered(&asked.facts) && !by.is_empty();
+        let approved = covered.then_some(Approved { by, quorum: 1 });
         let survived = ending.point.map(|_| Survivable::RecoveryPoint);
         Self { approved, survived, means: false }
     }
@@ -96,18 +95,16 @@ impl Gate {
             Ok(id) => id,
             Err(refusal) => return Verdict::Refuse(Box::new(refusal)),
         };
-        match self.rule(&asked, &call, &id).await {
+        self.void_what_does_not_cover(&asked, call.digest()).await;
+        let ruled = match self.rule(&asked, &call, &id).await {
+            Ok(grounds) => self.spend_carried(&asked, call.digest()).await.map(|()| grounds),
+            Err(refusal) => Err(refusal),
+        };
+        match ruled {
             Ok(grounds) => {
                 let entry = self.entry(&asked, &call, &id, &grounds);
                 let lifeline = asked.live.lifeline.clone();
-                let yes = grounds.yes.as_ref().map(|yes| CarriedYes {
-                    by: yes.by(),
-                    request: yes.request().map(ToString::to_string),
-                    facts: match yes {
-                        Yes::Request(request) => request.facts.clone(),
-                        Yes::Grant(_) => asked.facts.clone(),
-                    },
-                });
+                let yes = grounds.yes.as_ref().map(|yes| CarriedYes::of(yes, &asked));
                 let points = grounds.points.into_iter().map(|point| point.id).collect();
                 Verdict::Permit(Box::new(Permitted::mint(
                     call,
@@ -186,7 +183,7 @@ impl Gate {
         let ruling = self.judge(&pdp, asked, call.action(), besides).await?;
         match ruling.verdict.clone() {
             Said::Permit => {
-                self.spend(&yes).await?;
+                self.spend_unless_held(&yes, asked).await?;
                 Ok(Grounds { ruling, yes: Some(yes), points: Vec::new() })
             }
             Said::Need(needs) if !needs.approval() => {
@@ -261,7 +258,7 @@ impl Gate {
             }
         };
         if let Some(yes) = &yes {
-            self.spend(yes).await?;
+            self.spend_unless_held(yes, asked).await?;
         }
         match grace {
             Some(grace_millis) => {

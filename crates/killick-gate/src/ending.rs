@@ -1,6 +1,11 @@
 //! The end of a transaction as a call: what was approved on the way, and what was kept.
 
-use killick_model::ObjectFacts;
+use killick_model::request::RequestState;
+use killick_model::{CallDigest, Code, ObjectFacts, Refusal, RequestId};
+
+use crate::decide::Asked;
+use crate::gate::{Blocking as _, Gate, store_refusal};
+use crate::requests::Yes;
 
 /// A call that ends a transaction: what was said and done in it already.
 #[derive(Clone, Copy)]
@@ -18,9 +23,32 @@ pub struct CarriedYes {
     pub(crate) by: String,
     pub(crate) request: Option<String>,
     pub(crate) facts: Vec<ObjectFacts>,
+    /// The approval that is still to be spent, and for what it was given.
+    unspent: Option<(RequestId, CallDigest)>,
+}
+
+impl Ending<'_> {
+    /// Returns whether what was approved on the way covers all rows that were counted.
+    pub(crate) fn is_covered(&self, facts: &[ObjectFacts]) -> bool {
+        facts
+            .iter()
+            .filter(|found| found.rows.is_some())
+            .all(|found| self.carried.iter().any(|yes| yes.covers(found)))
+    }
 }
 
 impl CarriedYes {
+    pub(crate) fn of(yes: &Yes, asked: &Asked<'_>) -> Self {
+        let (facts, unspent) = match yes {
+            Yes::Request(request) if asked.hands.spends_at_end() => {
+                (request.facts.clone(), Some((request.id.clone(), request.digest)))
+            }
+            Yes::Request(request) => (request.facts.clone(), None),
+            Yes::Grant(_) => (asked.facts.clone(), None),
+        };
+        Self { by: yes.by(), request: yes.request().map(ToString::to_string), facts, unspent }
+    }
+
     /// Returns whether the approval covers the rows that the server counted.
     pub(crate) fn covers(&self, found: &ObjectFacts) -> bool {
         self.facts.iter().any(|approved| {
@@ -40,3 +68,69 @@ pub const ROWS: &str = "rows";
 
 /// How far back the damage budget looks, in milliseconds.
 pub(crate) const DAMAGE_MILLIS: u64 = 24 * 3_600_000;
+
+impl Gate {
+    /// Uses a yes, unless it is used at the end of its transaction.
+    pub(crate) async fn spend_unless_held(
+        &self,
+        yes: &Yes,
+        asked: &Asked<'_>,
+    ) -> Result<(), Refusal> {
+        match yes {
+            Yes::Request(_) if asked.hands.spends_at_end() => Ok(()),
+            Yes::Request(_) | Yes::Grant(_) => self.spend(yes).await,
+        }
+    }
+
+    /// Uses the approvals that were carried to the end of a transaction, each once: of many ends that try at the same
+    /// time, one succeeds. A statement that ran twice on one approval makes it fail.
+    pub(crate) async fn spend_carried(
+        &self,
+        asked: &Asked<'_>,
+        digest: CallDigest,
+    ) -> Result<(), Refusal> {
+        for (id, of) in unspent(asked) {
+            let is_void = of == digest && !is_covered(asked);
+            if !is_void && !self.spend_request(id).await? {
+                return Err(Refusal::new(
+                    Code::ApprovalStale,
+                    "an approval of the transaction was used already, or has ended",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Uses up the approval of a lone statement that did more than it covers: a human is asked anew, about what was
+    /// counted. Those of statements among others stand beside the approval of the whole.
+    pub(crate) async fn void_what_does_not_cover(&self, asked: &Asked<'_>, digest: CallDigest) {
+        if is_covered(asked) {
+            return;
+        }
+        for (id, _) in unspent(asked).filter(|(_, of)| *of == digest) {
+            // One that was used or has ended meanwhile is void all the same.
+            if let Err(refusal) = self.spend_request(id).await {
+                tracing::warn!(because = refusal.because, "an approval could not be voided");
+            }
+        }
+    }
+
+    async fn spend_request(&self, id: RequestId) -> Result<bool, Refusal> {
+        self.on_store(move |store| {
+            let (from, to) = (RequestState::Approved, RequestState::Spent);
+            store.request_move(&id, from, to, None, None, false)
+        })
+        .await
+        .map_err(|error| store_refusal(&error))
+    }
+}
+
+fn is_covered(asked: &Asked<'_>) -> bool {
+    asked.ending.is_none_or(|ending| ending.is_covered(&asked.facts))
+}
+
+/// Returns the approvals that are to be spent with the end of a transaction, once for each statement.
+fn unspent<'a>(asked: &Asked<'a>) -> impl Iterator<Item = (RequestId, CallDigest)> + 'a {
+    let carried = asked.ending.map_or(&[][..], |ending| ending.carried);
+    carried.iter().filter_map(|yes| yes.unspent.clone())
+}

@@ -28,6 +28,12 @@ pub trait Hands: Send + Sync {
         point: &'a str,
         facts: &'a ObjectFacts,
     ) -> BoxFuture<'a, Result<PointTaken, String>>;
+
+    /// Returns whether nothing of the call lasts before another one, that ends its transaction, is decided on with the
+    /// yes that this one carries: the yes is spent there, and not on what is rolled back.
+    fn spends_at_end(&self) -> bool {
+        false
+    }
 }
 
 /// One recovery point to take: which part, which point.

@@ -191,3 +191,30 @@ async fn no_order_of_statements_commits_without_what_a_permit_was_promised() {
     let said = killick_testkit::postgres::psql(&stage.url, &["-f", &file.display().to_string()]);
     assert_eq!(stage.checksum(), before, "{}", String::from_utf8_lossy(&said.stderr));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_used_with_its_transaction_and_not_on_one_that_is_rolled_back() {
+    let stage = Stage::open("production", TABLES, CHECKSUM).await;
+    let text = "BEGIN; TRUNCATE loose; TRUNCATE parts; TRUNCATE doorbell; COMMIT";
+    // One round for each statement: what was approved before stays so until it lasts.
+    for _ in 0..3 {
+        let why = stage.refused(text);
+        assert!(why.contains("approval-needed"), "{why}");
+        stage.approve_newest().await;
+    }
+    stage.passes(text);
+    // Used, each of them, and once.
+    let states = stage.gateway.json(&["request", "list", "--all"]).await.unwrap();
+    let states: Vec<&str> =
+        states.as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["spent"; 3]);
+    assert!(stage.refused(text).contains("approval-needed"));
+
+    // Of two transactions on one approval, one lasts.
+    stage.approve_newest().await;
+    let one = "TRUNCATE loose";
+    stage.passes(one);
+    stage.refused(one);
+    stage.approve_newest().await;
+    stage.refused(&format!("BEGIN; {one}; {one}; COMMIT"));
+}

@@ -78,6 +78,8 @@ pub(crate) const IMAGES: &str = "images";
 pub(crate) struct Armed {
     /// The point that is promised; none where the end of a transaction itself is asked about.
     pub(crate) promised: Option<PointId>,
+    /// Whether all that a statement does goes with its transaction.
+    pub(crate) undone_by_rollback: bool,
 }
 
 impl Hands for Armed {
@@ -93,6 +95,10 @@ impl Hands for Armed {
                 (_, _) => Err("what the statement destroys cannot be kept".into()),
             }
         })
+    }
+
+    fn spends_at_end(&self) -> bool {
+        self.undone_by_rollback
     }
 }
 
@@ -117,7 +123,7 @@ impl Session {
         let promised = self.promise(unit);
         let action = unit.meaning.action(&upstream, promised.is_some())?;
         let call = SqlCall::of(upstream, action, vec![unit.said.clone()], self.settings());
-        let armed = Armed { promised };
+        let armed = Armed { promised, undone_by_rollback: undone_by_rollback(unit) };
         let live = Arc::clone(&self.live);
         let facts = self.facts_of(unit, &call, estimate).await;
         let asked = Asked {
@@ -252,6 +258,26 @@ impl Session {
             Err(_) => known,
         }
     }
+}
+
+/// Returns whether a rollback takes back all that a statement does.
+fn undone_by_rollback(unit: &Unit) -> bool {
+    unit.is_held()
+        && unit.judged.touches.iter().all(|touch| {
+            matches!(
+                touch.group,
+                Group::Select
+                    | Group::Insert
+                    | Group::Update
+                    | Group::Delete
+                    | Group::Merge
+                    | Group::Truncate
+                    | Group::Create
+                    | Group::Alter
+                    | Group::Drop
+                    | Group::Rename
+            )
+        })
 }
 
 /// Returns whether all that a statement destroys are rows.

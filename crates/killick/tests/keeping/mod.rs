@@ -73,6 +73,13 @@ impl Stage {
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
 
+    /// Approves what a human was asked last.
+    pub(crate) async fn approve_newest(&self) {
+        let requests = self.gateway.json(&["request", "list"]).await.unwrap();
+        let id = requests[0]["id"].as_str().unwrap_or_else(|| panic!("{requests:#}"));
+        self.gateway.done(&["request", "approve", id]).await.unwrap();
+    }
+
     /// Sends a statement until it passes, approving what a human is asked for.
     pub(crate) async fn force(&self, text: &str) {
         for _ in 0..24 {
@@ -80,11 +87,10 @@ impl Stage {
             if output.status.success() {
                 return;
             }
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let requests = self.gateway.json(&["request", "list"]).await.unwrap();
-            let id =
-                requests[0]["id"].as_str().unwrap_or_else(|| panic!("{text}: {said}")).to_owned();
-            self.gateway.done(&["request", "approve", &id]).await.unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!requests.as_array().unwrap().is_empty(), "{text}: nobody is asked: {said}");
+            self.approve_newest().await;
         }
         panic!("{text}: {}", String::from_utf8_lossy(&self.say(text).stderr));
     }
