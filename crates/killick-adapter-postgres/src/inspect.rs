@@ -71,6 +71,8 @@ pub(crate) struct Known {
     epochs: Arc<Epochs>,
     /// Whether something was done that changes it.
     pub(crate) stale: bool,
+    /// Whether it was seen inside of a transaction: with its end, or a part of it taken back, it may be what never was.
+    alone: bool,
 }
 
 impl Known {
@@ -87,7 +89,7 @@ impl Known {
         let fingerprint = fingerprint(server, on, true).await?;
         let numbered = load(catalogues, database, server, on, &fingerprint, true).await?;
         numbered.saw(seen);
-        Ok(Self { numbered, fingerprint, seen, epochs, stale: false })
+        Ok(Self { numbered, fingerprint, seen, epochs, stale: false, alone: false })
     }
 
     /// Returns the catalogue.
@@ -151,16 +153,23 @@ impl Known {
             self.numbered.saw(seen);
         }
         self.stale = false;
+        self.alone = !shared;
         Ok(())
+    }
+
+    /// Takes in that a transaction, or a part of it, is over.
+    pub(crate) fn is_over(&mut self) {
+        self.stale |= self.alone;
     }
 }
 
 /// What a session's names mean and as whom it runs, with nothing in it that the session's own search path could
 /// stand something else for.
-const PLACE: &str = "SELECT pg_catalog.current_schemas(false)::text, current_user::text";
+const PLACE: &str = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text, current_user::pg_catalog.text, \
+    pg_catalog.pg_my_temp_schema()::pg_catalog.text";
 /// Every name in a query of the inspector is the server's own: objects of the session's search path could stand for
-/// functions and operators of the catalogue, and hide what is there.
-const PIN: &str = "SET LOCAL search_path TO pg_catalog";
+/// functions and operators of the catalogue, and hide what is there. What is temporary stands first unless it is listed.
+const PIN: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
 
 /// Runs queries with the server's own names, in a transaction or a savepoint that leaves no trace.
 async fn pinned(
@@ -196,7 +205,9 @@ async fn fingerprint(
     let answers = pinned(server, on, &[read::FINGERPRINT], idle).await?;
     let found = answers.into_iter().next().and_then(text_of);
     match (place.into_iter().next().as_deref(), found) {
-        (Some([Some(path), Some(role)]), Some(found)) => Ok(format!("{found}|{path}|{role}")),
+        (Some([Some(path), Some(role), Some(temporary)]), Some(found)) => {
+            Ok(format!("{found}|{path}|{role}|{temporary}"))
+        }
         (_, _) => Err(ServerError::Nonsense("no fingerprint of the catalogue".into())),
     }
 }

@@ -22,6 +22,9 @@ pub struct Catalogue {
     pub superuser: bool,
     /// The session's search path with `"$user"` resolved, `pg_catalog` first unless listed.
     pub search_path: Vec<String>,
+    /// The schema of the session's own temporary objects, once it has one: tables and types in it stand before all
+    /// others of their name, unless the path says where.
+    pub temporary: Option<String>,
     /// Schemas by name: the owner's name.
     pub schemas: HashMap<String, String>,
     /// Relations by number.

@@ -339,3 +339,30 @@ async fn what_only_bears_the_name_of_something_made_is_not_made_by_the_session()
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_table_in_front_of_another_one_does_not_hide_what_it_does() {
+    let stage = Stage::open("staging").await;
+    let _ = stage.server.sql(
+        "shop",
+        "SET ROLE app; CREATE FUNCTION clear_out() RETURNS int LANGUAGE plpgsql AS
+           $$ BEGIN DELETE FROM messages; RETURN 1; END $$",
+    );
+    let url = stage.session("staging").await;
+    // The server takes the name for the temporary table, whose default removes rows of another one.
+    for made in [
+        "CREATE TEMPORARY TABLE customers (id int DEFAULT clear_out(), name text)",
+        "CREATE TABLE pg_temp.customers (id int DEFAULT clear_out(), name text)",
+        "SELECT 1 AS id, 'x' AS name INTO TEMPORARY customers; ALTER TABLE pg_temp.customers ALTER id SET DEFAULT clear_out()",
+    ] {
+        for pause in ["SELECT 1", "SELECT pg_sleep(1.5)"] {
+            let script = format!("{made};\n{pause};\nINSERT INTO customers (name) VALUES ('x');\n");
+            let dir = TempDir::new().unwrap();
+            let file = dir.path().join("script.sql");
+            std::fs::write(&file, script).unwrap();
+            let said = psql(&url, &["-f", file.to_str().unwrap()]);
+            eprintln!("{}", String::from_utf8_lossy(&said.stderr));
+            assert_eq!(stage.count("messages"), "90000", "{made}, {pause}: {said:?}");
+        }
+    }
+}

@@ -139,3 +139,32 @@ async fn rows_are_counted_by_the_server_where_definitions_changed_under_a_transa
     let told = last_commit(&stage).await;
     assert!(told.len() == 1 && told[0].1 >= 2, "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_names_led_inside_of_a_transaction_says_nothing_once_it_is_over() {
+    let stage = Faults::open().await;
+    passes(
+        &mut stage.direct(),
+        "SET ROLE app; CREATE SCHEMA decoy;
+         CREATE TABLE book (id int PRIMARY KEY, v text); CREATE TABLE decoy.book (id int PRIMARY KEY, v text);
+         RESET ROLE",
+    );
+    let (_, url) = stage.session().await;
+    let mut agent = Client::connect(&url).unwrap();
+    for over in [
+        "BEGIN; SET LOCAL search_path = decoy; SELECT count(*) FROM book; COMMIT",
+        "BEGIN; SET search_path = decoy; SELECT count(*) FROM book; ROLLBACK",
+    ] {
+        passes(&mut agent, over);
+        passes(&mut agent, "INSERT INTO book VALUES (1, 'x')");
+        assert_eq!(last_commit(&stage).await, [("public.book".to_owned(), 1)], "{over}");
+        passes(&mut agent, "DELETE FROM book");
+    }
+    // The same within one: a part of it is taken back.
+    passes(
+        &mut agent,
+        "BEGIN; SAVEPOINT s; SET LOCAL search_path = decoy; SELECT count(*) FROM book; ROLLBACK TO s;
+         INSERT INTO book VALUES (2, 'x'); COMMIT",
+    );
+    assert_eq!(last_commit(&stage).await, [("public.book".to_owned(), 1)]);
+}

@@ -28,10 +28,10 @@ const EXCERPT_BYTES_MAX: usize = 4_000;
 
 /// What the server counted: it sees cascades and what triggers did. The first row says whether it counts at all.
 /// Every operator is the server's own: the session's search path is the agent's, and may hold others.
-const COUNTERS: &str = "SELECT 0::int8, 0::int8, 0::int8, 0::int8, pg_catalog.current_setting('track_counts'::text) \
-    UNION ALL SELECT relid::int8, n_tup_ins, n_tup_upd, n_tup_del, ''::text FROM pg_catalog.pg_stat_xact_all_tables \
-    WHERE relid OPERATOR(pg_catalog.>=) 16384::oid AND schemaname OPERATOR(pg_catalog.<>) 'pg_toast'::name AND (n_tup_ins OPERATOR(pg_catalog.>) 0::int8 \
-    OR n_tup_upd OPERATOR(pg_catalog.>) 0::int8 OR n_tup_del OPERATOR(pg_catalog.>) 0::int8)";
+const COUNTERS: &str = "SELECT 0::pg_catalog.int8, 0::pg_catalog.int8, 0::pg_catalog.int8, 0::pg_catalog.int8, pg_catalog.current_setting('track_counts'::pg_catalog.text) \
+    UNION ALL SELECT relid::pg_catalog.int8, n_tup_ins, n_tup_upd, n_tup_del, ''::pg_catalog.text FROM pg_catalog.pg_stat_xact_all_tables \
+    WHERE relid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND schemaname OPERATOR(pg_catalog.<>) 'pg_toast'::pg_catalog.name AND (n_tup_ins OPERATOR(pg_catalog.>) 0::pg_catalog.int8 \
+    OR n_tup_upd OPERATOR(pg_catalog.>) 0::pg_catalog.int8 OR n_tup_del OPERATOR(pg_catalog.>) 0::pg_catalog.int8)";
 
 /// Why a transaction is not committed.
 pub(crate) enum NoCommit {

@@ -82,14 +82,13 @@ impl Session {
             // What was done since the savepoint is undone; it stays on the books, which can only be harsher.
             Kind::RollbackTo { .. } => {
                 self.work.rolled_back = true;
+                self.known.stale |= self.work.ddl;
+                self.known.is_over();
                 if self.place == Place::Failed {
                     self.place = Place::Agents;
                 }
             }
-            Kind::Commit { .. } | Kind::Rollback { .. } => {
-                self.known.stale |= self.work.ddl;
-                self.transaction_over();
-            }
+            Kind::Commit { .. } | Kind::Rollback { .. } => self.transaction_over(),
             _ => {}
         }
     }
@@ -137,12 +136,6 @@ impl Session {
         let Some(in_flight) = in_flight else { return Ok(()) };
         in_flight.answered(!committed);
         if committed {
-            if self.work.ddl {
-                // What was made has its number from here on.
-                self.place = Place::Idle;
-                self.known.stale = true;
-                self.look_again().await?;
-            }
             self.book_commit().await;
         }
         Ok(())

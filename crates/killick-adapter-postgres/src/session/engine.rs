@@ -356,6 +356,8 @@ impl Session {
         self.guarded = false;
         self.fetching = false;
         self.place = Place::Idle;
+        self.known.stale |= self.work.ddl;
+        self.known.is_over();
         self.work = Work::default();
         self.portals.clear();
     }

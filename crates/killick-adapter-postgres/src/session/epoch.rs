@@ -92,7 +92,7 @@ impl Drop for Change {
 }
 
 /// Returns whether a statement may change what others rely on: all but rows and reads.
-fn defines(judged: &Judged) -> bool {
+pub(crate) fn defines(judged: &Judged) -> bool {
     judged.touches.iter().any(|touch| {
         !matches!(
             touch.group,

@@ -13,8 +13,10 @@ use super::answers::{Expected, Portal};
 use super::call::Said;
 use super::control::begin_text;
 use super::engine::{End, Session};
+use super::epoch::defines;
 use super::meaning::{Meaning, Read};
 use super::server::OWN_NAME;
+use super::texts::changes_names;
 use super::transaction::Place;
 use super::unit::{Unit, is_control};
 use crate::wire::frontend::{self, Bind, Message};
@@ -357,12 +359,16 @@ impl Session {
             }
             self.count_from_here().await?;
         }
+        let unit = &portal.unit;
+        let moves = changes_names(&unit.judged) || (!unit.is_read() && defines(&unit.judged));
         frontend::encode_execute(self.server.output(), &name, rows_max);
         self.expected.push_back(Expected::Execute(portal));
-        if matches!(
+        let awaited = matches!(
             kind,
             Kind::Begin { .. } | Kind::Rollback { .. } | Kind::RollbackTo { .. } | Kind::CopyIn
-        ) {
+        );
+        // What comes behind it is judged by what holds then.
+        if awaited || moves {
             return self.drain().await;
         }
         Ok(())

@@ -30,7 +30,7 @@ const ADDRESSES_MAX: usize = 20_000;
 /// How values are written inside of the agent's own session, for the time of keeping: as the gateway's own
 /// connections write them, and every name is the server's own: the statements run as the login.
 const PINNED: &str = "SELECT pg_catalog.set_config(name, value, true) FROM (VALUES ('row_security', 'off'), \
-    ('search_path', 'pg_catalog'), ('DateStyle', 'ISO'), ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'), ('extra_float_digits', '3'), \
+    ('search_path', 'pg_catalog, pg_temp'), ('DateStyle', 'ISO'), ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'), ('extra_float_digits', '3'), \
     ('bytea_output', 'hex'), ('xmloption', 'content')) pinned (name, value)";
 
 /// Why nothing was kept.

@@ -32,7 +32,7 @@ impl Session {
             .iter()
             .map(|(schema, table)| {
                 let name = literal(&format!("{}.{}", quoted(schema), quoted(table)));
-                format!("SELECT pg_catalog.to_regclass({name}::text)::oid::int8")
+                format!("SELECT pg_catalog.to_regclass({name}::pg_catalog.text)::pg_catalog.oid::pg_catalog.int8")
             })
             .collect();
         let found = self.server.own(&self.departure, &asked.join(" UNION ALL ")).await?;

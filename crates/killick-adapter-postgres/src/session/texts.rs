@@ -63,7 +63,9 @@ impl Session {
         if due && !meanings.iter().all(|it| self.only_controls(&it.judged)) {
             return Next::Look;
         }
-        if meanings.iter().all(|it| self.goes_as_it_is(&it.judged)) {
+        // Judged at once, so that none may change what a name in another one means.
+        let together = |it: &Meaning| self.goes_as_it_is(&it.judged) && !changes_names(&it.judged);
+        if meanings.iter().all(together) {
             let texts = (0..script.len()).map(|at| simple_said(script.text_of(at)));
             let units = texts.zip(meanings).map(|(said, it)| Unit::new(said, Arc::new(it)));
             return Next::Reads(units.collect());

@@ -6,6 +6,8 @@ use super::{Catalogue, Function, Operator, Relation, SqlType};
 
 /// Schemas that are searched first unless they are listed.
 const ALWAYS: &str = "pg_catalog";
+/// What a session calls the schema of its own temporary objects.
+const TEMPORARY: &str = "pg_temp";
 
 impl Catalogue {
     /// Fills the maps from names; called once, when everything else is there.
@@ -36,12 +38,25 @@ impl Catalogue {
         first.into_iter().chain(self.search_path.iter().map(String::as_str))
     }
 
+    /// The schemas in which tables and types are looked up. Functions and operators are never temporary ones.
+    fn path_with_temporary(&self) -> impl Iterator<Item = &str> {
+        let is_own = |it: &str| it == TEMPORARY || Some(it) == self.temporary.as_deref();
+        let listed = self.search_path.iter().any(|it| is_own(it));
+        let first = self.temporary.as_deref().filter(|_| !listed);
+        first.into_iter().chain(self.path().map(|it| self.real(it)))
+    }
+
+    /// Returns the schema that a name of one means.
+    fn real<'a>(&'a self, schema: &'a str) -> &'a str {
+        self.temporary.as_deref().filter(|_| schema == TEMPORARY).unwrap_or(schema)
+    }
+
     /// Returns the relation that a name in a statement means.
     #[must_use]
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Option<&Arc<Relation>> {
         match schema {
-            Some(schema) => self.relation_named(schema, name),
-            None => self.path().find_map(|schema| self.relation_named(schema, name)),
+            Some(schema) => self.relation_named(self.real(schema), name),
+            None => self.path_with_temporary().find_map(|it| self.relation_named(it, name)),
         }
     }
 
@@ -96,8 +111,8 @@ impl Catalogue {
             self.types.get(oid)
         };
         match schema {
-            Some(schema) => of(schema),
-            None => self.path().find_map(of),
+            Some(schema) => of(self.real(schema)),
+            None => self.path_with_temporary().find_map(of),
         }
     }
 

@@ -35,16 +35,18 @@ macro_rules! queries {
         /// the others with `search_path` set to `pg_catalog`, so that no object of the session's stands for the server's.
         pub const QUERIES: &[Query] = &[$(Query {
             name: $name,
-            sql: concat!("SELECT coalesce(pg_catalog.json_agg(t), '[]'::json)::text FROM (", $sql, ") t"),
+            sql: concat!("SELECT coalesce(pg_catalog.json_agg(t), '[]'::pg_catalog.json)::pg_catalog.text FROM (", $sql, ") t"),
         },)*];
     };
 }
 
 queries! {
-    "about": "SELECT pg_catalog.current_setting('server_version_num'::text)::int AS version,
-        pg_catalog.current_database()::text AS database, current_user::text AS role,
+    "about": "SELECT pg_catalog.current_setting('server_version_num'::pg_catalog.text)::pg_catalog.int4 AS version,
+        pg_catalog.current_database()::pg_catalog.text AS database, current_user::pg_catalog.text AS role,
         (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user) AS superuser,
-        pg_catalog.current_schemas(false)::text[] AS path";
+        pg_catalog.current_schemas(false)::pg_catalog.text[] AS path,
+        (SELECT nspname::pg_catalog.text FROM pg_catalog.pg_namespace
+         WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) AS temporary";
     "relations": "SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
         c.relpersistence::text AS persistence, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
         c.reltuples::float8 AS tuples, greatest(c.relpages, 0)::int8 * 8192 AS bytes, c.relrowsecurity AS rls, c.relforcerowsecurity AS forced,
@@ -178,6 +180,7 @@ pub fn build(answers: &[String]) -> Result<Catalogue, ReadError> {
         role: about.role,
         superuser: about.superuser.unwrap_or(true),
         search_path: about.path,
+        temporary: about.temporary,
         ..Catalogue::default()
     };
     let mut relations = relations(&answers)?;

@@ -9,6 +9,7 @@ pub(super) struct About {
     pub(super) role: String,
     pub(super) superuser: Option<bool>,
     pub(super) path: Vec<String>,
+    pub(super) temporary: Option<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RelationRow {
