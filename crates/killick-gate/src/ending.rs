@@ -1,30 +1,37 @@
 //! The end of a transaction as a call: what was approved on the way, and what was kept.
 
-use killick_model::request::RequestState;
-use killick_model::{CallDigest, Code, ObjectFacts, Refusal, RequestId};
+use killick_model::{CallDigest, Code, ObjectFacts, Refusal, RequestId, UnixMillis};
 
 use crate::decide::Asked;
-use crate::gate::{Blocking as _, Gate, store_refusal};
+use crate::gate::Gate;
 use crate::requests::Yes;
 
 /// A call that ends a transaction: what was said and done in it already.
 #[derive(Clone, Copy)]
 pub struct Ending<'a> {
-    /// Approvals that were spent on statements of this transaction.
+    /// Approvals that statements of this transaction ran on.
     pub carried: &'a [CarriedYes],
     /// The recovery point that holds everything that the transaction destroyed, durable.
     pub point: Option<&'a str>,
 }
 
-/// An approval that was spent on a statement whose effect is not lasting before COMMIT.
+/// An approval that a statement ran on whose effect is not lasting before COMMIT.
 /// Only the gate makes one: it comes out of a permit.
 #[derive(Clone, Debug)]
 pub struct CarriedYes {
     pub(crate) by: String,
     pub(crate) request: Option<String>,
     pub(crate) facts: Vec<ObjectFacts>,
-    /// The approval that is still to be spent, and for what it was given.
-    unspent: Option<(RequestId, CallDigest)>,
+    unspent: Option<Unspent>,
+}
+
+/// An approval that is still to be spent.
+#[derive(Clone, Debug)]
+struct Unspent {
+    id: RequestId,
+    /// The call that it was given for.
+    digest: CallDigest,
+    expires: UnixMillis,
 }
 
 impl Ending<'_> {
@@ -41,7 +48,12 @@ impl CarriedYes {
     pub(crate) fn of(yes: &Yes, asked: &Asked<'_>) -> Self {
         let (facts, unspent) = match yes {
             Yes::Request(request) if asked.hands.spends_at_end() => {
-                (request.facts.clone(), Some((request.id.clone(), request.digest)))
+                let unspent = Unspent {
+                    id: request.id.clone(),
+                    digest: request.digest,
+                    expires: request.expires,
+                };
+                (request.facts.clone(), Some(unspent))
             }
             Yes::Request(request) => (request.facts.clone(), None),
             Yes::Grant(_) => (asked.facts.clone(), None),
@@ -89,9 +101,12 @@ impl Gate {
         asked: &Asked<'_>,
         digest: CallDigest,
     ) -> Result<(), Refusal> {
-        for (id, of) in unspent(asked) {
-            let is_void = of == digest && !is_covered(asked);
-            if !is_void && !self.spend_request(id).await? {
+        let now = self.now();
+        for yes in unspent(asked) {
+            if yes.digest == digest && !is_covered(asked) {
+                continue;
+            }
+            if yes.expires <= now || !self.spend_request(yes.id.clone()).await? {
                 return Err(Refusal::new(
                     Code::ApprovalStale,
                     "an approval of the transaction was used already, or has ended",
@@ -107,21 +122,12 @@ impl Gate {
         if is_covered(asked) {
             return;
         }
-        for (id, _) in unspent(asked).filter(|(_, of)| *of == digest) {
+        for yes in unspent(asked).filter(|yes| yes.digest == digest) {
             // One that was used or has ended meanwhile is void all the same.
-            if let Err(refusal) = self.spend_request(id).await {
+            if let Err(refusal) = self.spend_request(yes.id.clone()).await {
                 tracing::warn!(because = refusal.because, "an approval could not be voided");
             }
         }
-    }
-
-    async fn spend_request(&self, id: RequestId) -> Result<bool, Refusal> {
-        self.on_store(move |store| {
-            let (from, to) = (RequestState::Approved, RequestState::Spent);
-            store.request_move(&id, from, to, None, None, false)
-        })
-        .await
-        .map_err(|error| store_refusal(&error))
     }
 }
 
@@ -130,7 +136,7 @@ fn is_covered(asked: &Asked<'_>) -> bool {
 }
 
 /// Returns the approvals that are to be spent with the end of a transaction, once for each statement.
-fn unspent<'a>(asked: &Asked<'a>) -> impl Iterator<Item = (RequestId, CallDigest)> + 'a {
+fn unspent<'a>(asked: &Asked<'a>) -> impl Iterator<Item = &'a Unspent> {
     let carried = asked.ending.map_or(&[][..], |ending| ending.carried);
-    carried.iter().filter_map(|yes| yes.unspent.clone())
+    carried.iter().filter_map(|yes| yes.unspent.as_ref())
 }

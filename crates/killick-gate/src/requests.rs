@@ -150,27 +150,28 @@ impl Gate {
     pub(crate) async fn spend(&self, yes: &Yes) -> Result<(), Refusal> {
         let now = self.now();
         let spent = match yes {
-            Yes::Request(request) => {
-                let id = request.id.clone();
-                self.on_store(move |store| {
-                    let (from, to) = (RequestState::Approved, RequestState::Spent);
-                    store.request_move(&id, from, to, None, None, false)
-                })
-                .await
-            }
+            Yes::Request(request) => self.spend_request(request.id.clone()).await?,
             Yes::Grant(grant) => {
                 let id = grant.id.clone();
-                self.on_store(move |store| store.grant_spend(&id, now)).await
+                self.on_store(move |store| store.grant_spend(&id, now))
+                    .await
+                    .map_err(|error| store_refusal(&error))?
             }
         };
-        match spent {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Refusal::new(
-                Code::ApprovalStale,
-                "the approval was used already, or has ended",
-            )),
-            Err(error) => Err(store_refusal(&error)),
+        if spent {
+            return Ok(());
         }
+        Err(Refusal::new(Code::ApprovalStale, "the approval was used already, or has ended"))
+    }
+
+    /// Uses an approval by compare-and-set; returns whether it was there to be used.
+    pub(crate) async fn spend_request(&self, id: RequestId) -> Result<bool, Refusal> {
+        self.on_store(move |store| {
+            let (from, to) = (RequestState::Approved, RequestState::Spent);
+            store.request_move(&id, from, to, None, None, false)
+        })
+        .await
+        .map_err(|error| store_refusal(&error))
     }
 
     /// Opens an access request, or finds the one that is open for the same call.

@@ -34,7 +34,7 @@ pub(crate) struct Work {
     pub(crate) judged: Vec<std::sync::Arc<Judged>>,
     /// What they mean to the gate.
     pub(crate) meanings: Vec<std::sync::Arc<Meaning>>,
-    /// Approvals that were spent on them.
+    /// Approvals that they ran on.
     pub(crate) carried: Vec<CarriedYes>,
     /// Rows by table and deed, where the server's command tags say all that happened.
     pub(crate) tags: BTreeMap<(u32, Deed), u64>,
