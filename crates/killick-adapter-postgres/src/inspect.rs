@@ -9,7 +9,7 @@ use killick_model::{UnixMillis, UpstreamName};
 use killick_sql::catalogue::{Catalogue, read};
 use parking_lot::{Mutex, RwLock};
 
-use crate::session::epoch::{ByDatabase, Epochs, Seen};
+use crate::session::epoch::{Epochs, Seen};
 use crate::session::server::{Server, ServerError};
 
 /// How long a catalogue is believed without a look at its fingerprint, in milliseconds.
@@ -23,7 +23,8 @@ pub struct Catalogues {
     kept: RwLock<HashMap<(UpstreamName, String), Numbered>>,
     /// How many were read: each has a number of its own.
     read: AtomicU64,
-    epochs: RwLock<ByDatabase>,
+    /// They stay when the rest is forgotten.
+    epochs: RwLock<HashMap<UpstreamName, Arc<Epochs>>>,
 }
 
 /// A catalogue with a number that no other one has.
@@ -41,7 +42,8 @@ struct Numbered {
 impl Numbered {
     fn saw(&self, now: Seen) {
         let mut seen = self.seen.lock();
-        if (now.ended, now.at) > (seen.ended, seen.at) {
+        // The last look counts, also where the clock was set back since.
+        if now.ended >= seen.ended {
             *seen = now;
         }
     }

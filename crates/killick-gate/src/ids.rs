@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use killick_model::{CallId, PendingId, PointId, RequestId, SessionId};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Bytes of randomness in a session token.
 pub const TOKEN_BYTES: usize = 32;
@@ -44,7 +44,7 @@ pub fn stocked<const N: usize>() -> Result<[u8; N], NoRandomness> {
         let end = used.saturating_add(N);
         let taken = bytes.get_mut(*used..end).ok_or(NoRandomness)?;
         let out = <[u8; N]>::try_from(&*taken).map_err(|_| NoRandomness)?;
-        taken.fill(0);
+        taken.zeroize();
         *used = end;
         Ok(out)
     })

@@ -120,29 +120,12 @@ impl SessionState {
     }
 }
 
-/// A bind value, as far as it could be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BindValue {
-    /// NULL.
-    Null,
-    /// A value as text.
-    Text(String),
-    /// A value in a form that was not read.
-    Unknown,
-}
-
 /// Judges one statement of a script.
 ///
 /// Judgements never lean on a bind value: a parameter holds a change to a few rows only where it is compared for
 /// equality with a unique key, whatever it is; everywhere else it is taken for the worst it could be.
 #[must_use]
-pub fn judge(
-    script: &Script,
-    at: usize,
-    catalogue: &Catalogue,
-    state: &SessionState,
-    _values: Option<&[BindValue]>,
-) -> Judged {
+pub fn judge(script: &Script, at: usize, catalogue: &Catalogue, state: &SessionState) -> Judged {
     if script.is_empty() {
         // A text of spaces and comments does nothing.
         return Judge::new(catalogue, state).finish();
@@ -161,7 +144,7 @@ pub fn judge_all(script: &Script, catalogue: &Catalogue, state: &SessionState) -
         .map(|at| {
             let looked_up = followed.as_ref().unwrap_or(catalogue);
             let node = script.node(at);
-            let mut judged = judge(script, at, looked_up, &state, None);
+            let mut judged = judge(script, at, looked_up, &state);
             match settings::path_set(node, &catalogue.role) {
                 Some(settings::PathSet::To(path)) => {
                     followed = Some(Catalogue { search_path: path, ..catalogue.clone() });

@@ -119,6 +119,20 @@ pub enum Group {
 }
 
 impl Group {
+    /// Returns whether it is a deed on rows of tables and nothing else, reading among them.
+    #[must_use]
+    pub const fn is_of_rows(self) -> bool {
+        matches!(
+            self,
+            Self::Select
+                | Self::Insert
+                | Self::Update
+                | Self::Delete
+                | Self::Merge
+                | Self::Truncate
+        )
+    }
+
     /// Every group.
     pub const ALL: [Self; 29] = [
         Self::Select,

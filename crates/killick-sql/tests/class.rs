@@ -50,7 +50,7 @@ fn catalogue() -> Catalogue {
 
 fn judged(catalogue: &Catalogue, text: &str) -> Judged {
     let script = script::parse(text).unwrap();
-    judge(&script, 0, catalogue, &SessionState::default(), None)
+    judge(&script, 0, catalogue, &SessionState::default())
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn what_is_true_by_its_numbers_alone_is_never_remembered_for_what_is_not() {
         let (Some(class), Some(same)) = (class_of(one), class_of(other)) else { continue };
         assert_eq!(class.key, same.key, "{one}");
         let Ok(script) = script::parse(one) else { continue };
-        let first = judge(&script, 0, &catalogue, &SessionState::default(), None);
+        let first = judge(&script, 0, &catalogue, &SessionState::default());
         assert!(first.literals_matter || first == judged(&catalogue, other), "{one}");
     }
 }

@@ -53,7 +53,7 @@ fn main() {
         let read = median_nanos(|| drop(black_box(script::parse(black_box(text)))));
         let whole = median_nanos(|| {
             let script = script::parse(black_box(text)).unwrap();
-            drop(black_box(judge(&script, 0, &catalogue, &state, None)));
+            drop(black_box(judge(&script, 0, &catalogue, &state)));
         });
         let key = |text: &str| class::class_of(text).map_or_else(|| text.to_owned(), |it| it.key);
         let kept = HashMap::from([(key(text), 0_u64)]);

@@ -305,15 +305,6 @@ impl Entry {
     ///
     /// # Errors
     /// As for [`Self::encode`].
-    pub fn encode_timeless(&self) -> Result<Timeless, EntryError> {
-        let last = Self { time_unix_ms: u64::MAX, ..self.clone() };
-        last.into_timeless()
-    }
-
-    /// Writes the canonical bytes but for the time, as [`Self::encode_timeless`] does.
-    ///
-    /// # Errors
-    /// As for [`Self::encode`].
     pub fn into_timeless(mut self) -> Result<Timeless, EntryError> {
         self.time_unix_ms = u64::MAX;
         wire::split_at_time(self.encode()?)

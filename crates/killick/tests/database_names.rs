@@ -130,6 +130,12 @@ async fn rows_are_counted_by_the_server_where_definitions_changed_under_a_transa
     let told = last_commit(&stage).await;
     assert_eq!(told.iter().map(|(table, _)| table.as_str()).collect::<Vec<_>>(), ["public.ledger"]);
     assert!(told[0].1 >= 3, "{told:?}");
+    // Nor is anything of the gateway's own left in the session.
+    passes(&mut agent, "INSERT INTO ledger VALUES (40, 'x')");
+    for left in ["pg_prepared_statements", "pg_cursors"] {
+        let count = agent.query(&format!("SELECT count(*) FROM {left}")).unwrap();
+        assert_eq!(count.value(), "0", "{left}");
+    }
     passes(&mut agent, "BEGIN; INSERT INTO ledger VALUES (4, 'x'); COMMIT");
     assert_eq!(last_commit(&stage).await, [("public.ledger".to_owned(), 1)]);
     // Nor fewer where the server was asked in between: what came before was told by a tag.

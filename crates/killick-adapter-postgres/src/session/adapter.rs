@@ -92,6 +92,7 @@ impl PostgresAdapter {
         let map = databases.into_iter().map(|database| (database.name.clone(), Arc::new(database)));
         *self.databases.write() = map.collect();
         self.catalogues.forget_all();
+        self.remembered.forget_all();
         self.own.forget_all();
     }
 
@@ -103,7 +104,6 @@ impl PostgresAdapter {
     /// Takes a lent connection back, if it is still good.
     pub(crate) fn give_back(&self, database: &Database, own: Own, good: bool) {
         self.own.give_back(database, own, good);
-        self.remembered.forget_all();
     }
 
     /// Returns a declared database.

@@ -87,7 +87,7 @@ impl Session {
         // A human is asked about what would be kept; it is kept once there is a yes.
         let only_promised = could_be_kept && point.is_none() && not_kept.is_none();
         if point.is_none() && self.work.damage.rows > 0 {
-            let asks = only_promised || !self.would_pass(&call, &found, &carried).await;
+            let asks = only_promised || !self.would_pass(None, &call, &found, &carried).await;
             if asks {
                 self.add_samples(&counted, &mut found).await;
             }
@@ -176,17 +176,17 @@ impl Session {
             .any(|it| it.group == Group::Update && it.effect.has(killick_model::Facet::Administers))
     }
 
-    /// Returns whether COMMIT would be permitted without a way back.
+    /// Returns whether COMMIT would be permitted, with a way back or without one.
     async fn would_pass(
         &mut self,
+        point: Option<&str>,
         call: &SqlCall,
         found: &[ObjectFacts],
         carried: &[killick_gate::CarriedYes],
     ) -> bool {
         let live = std::sync::Arc::clone(&self.live);
         let armed = Armed::default();
-        let with = Ending { carried, point: None };
-        let asked = self.asked(&live, &armed, found.to_vec(), with);
+        let asked = self.asked(&live, &armed, found.to_vec(), Ending { carried, point });
         self.adapter.gate.would_permit(&asked, call).await
     }
 
@@ -199,11 +199,7 @@ impl Session {
         found: &[ObjectFacts],
         carried: &[killick_gate::CarriedYes],
     ) -> (Option<PointId>, Option<NotKept>) {
-        let live = std::sync::Arc::clone(&self.live);
-        let armed = Armed::default();
-        let with = Ending { carried, point: Some(super::unit::IMAGES) };
-        let asked = self.asked(&live, &armed, found.to_vec(), with);
-        if !self.adapter.gate.would_permit(&asked, call).await {
+        if !self.would_pass(Some(super::unit::IMAGES), call, found, carried).await {
             return (None, None);
         }
         match self.keep(counted).await {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use killick_model::{UnixMillis, UpstreamName};
+use killick_model::UnixMillis;
 use killick_sql::judged::{Group, Judged};
 use parking_lot::Mutex;
 
@@ -93,22 +93,8 @@ impl Drop for Change {
 
 /// Returns whether a statement may change what others rely on: all but rows and reads.
 pub(crate) fn defines(judged: &Judged) -> bool {
-    judged.touches.iter().any(|touch| {
-        !matches!(
-            touch.group,
-            Group::Select
-                | Group::Insert
-                | Group::Update
-                | Group::Delete
-                | Group::Merge
-                | Group::Truncate
-                | Group::CopyIn
-                | Group::CopyOut
-                | Group::Lock
-                | Group::Notify
-                | Group::Transaction
-        )
-    })
+    let besides = [Group::CopyIn, Group::CopyOut, Group::Lock, Group::Notify, Group::Transaction];
+    judged.touches.iter().any(|it| !it.group.is_of_rows() && !besides.contains(&it.group))
 }
 
 impl Session {
@@ -124,9 +110,6 @@ impl Session {
         Change { epochs, known: false }
     }
 }
-
-/// Epochs by database; they stay when the rest is forgotten.
-pub(crate) type ByDatabase = std::collections::HashMap<UpstreamName, Arc<Epochs>>;
 
 #[cfg(test)]
 mod tests {

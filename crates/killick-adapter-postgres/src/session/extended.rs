@@ -309,12 +309,12 @@ impl Session {
     fn goes_with_its_parse(&self, bind: &Bind, unit: &Unit) -> bool {
         let parse =
             |it: &Expected| matches!(it, Expected::Parse(name, _) if *name == bind.statement);
-        let planned = unit.judged.change.as_ref().is_none_or(|change| {
-            !(change.by_key || change.group == killick_sql::judged::Group::Insert)
+        let unplanned = unit.judged.change.as_ref().is_some_and(|change| {
+            change.by_key || change.group == killick_sql::judged::Group::Insert
         });
         self.place == Place::Agents
             && !self.guarded
-            && !planned
+            && unplanned
             && !self.is_hidden(unit)
             // Else it is looked up first which tables the transaction made.
             && self.work.claims.is_empty()

@@ -144,7 +144,7 @@ impl Session {
     /// Judges one statement of a script.
     pub(crate) fn mean(&self, script: &Script, at: usize) -> Meaning {
         let catalogue = self.known.catalogue();
-        let judged = judge::judge(script, at, &catalogue, &self.state, None);
+        let judged = judge::judge(script, at, &catalogue, &self.state);
         Meaning::new(&self.database.name, judged, script.text_of(at))
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let upstream = UpstreamName::parse("main").unwrap();
         let script = script::parse("SELECT 1").unwrap();
         let catalogue = killick_sql::catalogue::Catalogue::default();
-        let judged = judge::judge(&script, 0, &catalogue, &judge::SessionState::default(), None);
+        let judged = judge::judge(&script, 0, &catalogue, &judge::SessionState::default());
         let meaning = Arc::new(Meaning::new(&upstream, judged, "SELECT 1"));
         for at in 0..REMEMBERED_MAX + 10 {
             remembered.keep(key(0, b't', &at.to_string()), Arc::clone(&meaning), 0..8);

@@ -395,21 +395,25 @@ impl Server {
         frontend::encode_bind(out, OWN_NAME, OWN_NAME, &[], &[], &[]);
         frontend::encode_execute(out, OWN_NAME, 0);
         frontend::encode_close(out, b'P', OWN_NAME);
+        // The agent sees what is prepared in its session.
+        frontend::encode_close(out, b'S', OWN_NAME);
     }
 
     /// Reads the answer to [`Self::ask_begin`].
     pub(crate) async fn begun(&mut self) -> Result<(), ServerError> {
-        let mut complete = false;
+        // Answers that are due once BEGIN has run: portal and statement are closed.
+        let mut due: Option<u8> = None;
         loop {
             let (tag, frame) = self.frame().await?;
-            match tag {
-                b'C' => complete = true,
-                b'3' if complete => return Ok(()),
-                b'E' => {
+            match (tag, due) {
+                (b'C', _) => due = Some(2),
+                (b'3', Some(1)) => return Ok(()),
+                (b'3', Some(left)) => due = Some(left.saturating_sub(1)),
+                (b'E', _) => {
                     let (sqlstate, message) = backend::error_text(&frame);
                     return Err(ServerError::Refused { sqlstate, message, frame });
                 }
-                b'N' | b'A' | b'S' => self.asides.push(frame),
+                (b'N' | b'A' | b'S', _) => self.asides.push(frame),
                 _ => {}
             }
         }

@@ -262,22 +262,9 @@ impl Session {
 
 /// Returns whether a rollback takes back all that a statement does.
 fn undone_by_rollback(unit: &Unit) -> bool {
-    unit.is_held()
-        && unit.judged.touches.iter().all(|touch| {
-            matches!(
-                touch.group,
-                Group::Select
-                    | Group::Insert
-                    | Group::Update
-                    | Group::Delete
-                    | Group::Merge
-                    | Group::Truncate
-                    | Group::Create
-                    | Group::Alter
-                    | Group::Drop
-                    | Group::Rename
-            )
-        })
+    let besides = [Group::Create, Group::Alter, Group::Drop, Group::Rename];
+    let undone = |it: &Touch| it.group.is_of_rows() || besides.contains(&it.group);
+    unit.is_held() && unit.judged.touches.iter().all(undone)
 }
 
 /// Returns whether all that a statement destroys are rows.

@@ -342,7 +342,7 @@ mod tests {
     fn word(text: &str, limits: Option<SettingLimits>) -> &'static str {
         let state = SessionState { limits, ..SessionState::default() };
         let script = script::parse(text).unwrap();
-        let judged = judge(&script, 0, &catalogue(), &state, None);
+        let judged = judge(&script, 0, &catalogue(), &state);
         let effects = judged.touches.iter().map(|it| it.effect);
         effects.reduce(killick_model::Effect::join).unwrap().word().as_str()
     }
