@@ -176,8 +176,8 @@ fn unseen(touch: &Touch) -> Touch {
         group: Group::Unrecognized,
         effect: Effect::Unrecognized,
         irreversible: true,
-        object: touch.object.clone(),
         why: "without a catalogue nobody knows what hangs on it".into(),
+        ..touch.clone()
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod facts;
 pub(crate) mod hint;
 pub(crate) mod images;
 pub(crate) mod keep;
+mod keep_columns;
 pub(crate) mod keep_definitions;
 pub(crate) mod keep_whole;
 pub(crate) mod made;

@@ -18,6 +18,7 @@ use crate::session::own::{Own, Purpose};
 use crate::session::server::{CopyError, ServerError};
 
 mod apply;
+mod columns;
 mod definitions;
 mod plan;
 
@@ -157,8 +158,16 @@ async fn in_transaction(
     let gone = definitions::gone(own, with.points, with.programs, &ask.point, images).await?;
     if let Some(gone) = &gone {
         report.definitions.clone_from(&gone.labels);
+        definitions::make_types(own, gone).await?;
+    }
+    let altered = fill_columns(own, with, images, ask, &mut report).await?;
+    if let Some(gone) = &gone {
         definitions::make(own, gone).await?;
     }
+    for columns in &altered.columns {
+        columns.finish(own).await?;
+    }
+    apply::release(own, altered.held()).await?;
     let tables = plan::order(own, &images.tables).await?;
     for (at, table) in tables.iter().enumerate() {
         plan::bring(own, with.points, &ask.point, at, table).await?;
@@ -166,7 +175,7 @@ async fn in_transaction(
     }
     let triggers = apply::triggers(own, &tables).await?;
     if !ask.fire_triggers {
-        report.triggers_held = triggers.iter().map(apply::Trigger::label).collect();
+        report.triggers_held.extend(triggers.iter().map(apply::Trigger::label));
     }
     let in_the_way = report.edited() > 0 && ask.edited != WhenEdited::Skip;
     if ask.dry_run || in_the_way {
@@ -181,4 +190,45 @@ async fn in_transaction(
     }
     report.done = true;
     Ok(report)
+}
+
+/// Columns that have their values back, and the triggers that are held for it.
+struct Altered<'a> {
+    columns: Vec<columns::Columns<'a>>,
+    triggers: Vec<apply::Trigger>,
+    fires: bool,
+}
+
+impl Altered<'_> {
+    fn held(&self) -> &[apply::Trigger] {
+        if self.fires { &[] } else { &self.triggers }
+    }
+}
+
+/// Puts the values of columns back. For a plan too: what hangs on them could not be made otherwise, and the
+/// transaction is rolled back.
+async fn fill_columns<'a>(
+    own: &mut Own,
+    with: &With<'_>,
+    images: &'a Images,
+    ask: &UndoAsk,
+    report: &mut UndoReport,
+) -> Result<Altered<'a>, UndoError> {
+    let rows: Vec<_> = images.columns.iter().map(|it| it.rows.clone()).collect();
+    let triggers = apply::triggers(own, &rows).await?;
+    let mut altered = Altered { columns: Vec::new(), triggers, fires: ask.fire_triggers };
+    if !ask.fire_triggers {
+        report.triggers_held.extend(altered.triggers.iter().map(apply::Trigger::label));
+    }
+    apply::hold(own, altered.held()).await?;
+    for (at, table) in images.columns.iter().enumerate() {
+        // Behind the numbers of the tables whose rows come back.
+        let at = images.tables.len().saturating_add(at);
+        let (columns, planned) = columns::plan(own, with.points, ask, at, table).await?;
+        report.definitions.extend(columns.labels());
+        report.tables.push(planned);
+        columns.fill(own).await?;
+        altered.columns.push(columns);
+    }
+    Ok(altered)
 }

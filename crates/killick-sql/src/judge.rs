@@ -21,7 +21,7 @@ use killick_model::{Effect, Facet};
 use pg_raw_parse::Node;
 
 use crate::catalogue::Catalogue;
-use crate::judged::{Change, Group, Judged, Kind, SqlObject, Touch, Wrapping};
+use crate::judged::{Change, ColumnLoss, Group, Judged, Kind, SqlObject, Touch, Wrapping};
 use crate::script::Script;
 
 mod body;
@@ -262,10 +262,14 @@ impl<'a> Judge<'a> {
         object: SqlObject,
         why: &str,
     ) {
-        if !effect.is_only_read() {
+        let (columns, why) = (Vec::new(), why.to_owned());
+        self.touched(Touch { group, effect, irreversible, object, columns, why });
+    }
+
+    fn touched(&mut self, touch: Touch) {
+        if !touch.effect.is_only_read() {
             self.plain = false;
         }
-        let touch = Touch { group, effect, irreversible, object, why: why.to_owned() };
         if self.touches.len() <= TOUCHES_MAX && !self.touches.contains(&touch) {
             self.touches.push(touch);
         }
@@ -285,6 +289,13 @@ impl<'a> Judge<'a> {
 
     pub(crate) fn destroys(&mut self, group: Group, object: SqlObject, why: &str) {
         self.touch(group, Effect::DESTROY.with(Facet::Unbounded), true, object, why);
+    }
+
+    /// One column of a table loses its values.
+    pub(crate) fn loses(&mut self, object: SqlObject, column: ColumnLoss, why: &str) {
+        let effect = Effect::DESTROY.with(Facet::Unbounded);
+        let (group, columns, why) = (Group::Alter, vec![column], why.to_owned());
+        self.touched(Touch { group, effect, irreversible: true, object, columns, why });
     }
 
     pub(crate) fn unrecognized(&mut self, why: &str) {

@@ -39,8 +39,20 @@ pub struct Touch {
     pub irreversible: bool,
     /// What it is done to.
     pub object: SqlObject,
+    /// The columns of it that lose their values, when it is not the whole of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnLoss>,
     /// Why it was judged so, in one sentence.
     pub why: String,
+}
+
+/// A column that loses its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnLoss {
+    /// Its name.
+    pub name: String,
+    /// Whether the column itself goes; otherwise its values are rewritten.
+    pub dropped: bool,
 }
 
 /// An object of a database.

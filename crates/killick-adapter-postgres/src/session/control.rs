@@ -7,6 +7,7 @@ use killick_model::{Effect, EffectWord, Refusal};
 use killick_sql::judged::{Group, Judged, Kind, Touch};
 
 use super::engine::{End, Session};
+use super::keep_columns::loses_columns;
 use super::transaction::{Deed, Place};
 use super::unit::{Settle as _, Unit, rows_in_tag, tag_says_all};
 use crate::wire::frontend;
@@ -214,6 +215,9 @@ impl Session {
             self.work.count(change.table, deed, rows_in_tag(tag), self.known.epoch());
         }
         for touch in &judged.touches {
+            if loses_columns(touch) {
+                self.work.gone.push(touch.object.oid.unwrap_or(0));
+            }
             match touch.group {
                 Group::Create
                 | Group::Alter

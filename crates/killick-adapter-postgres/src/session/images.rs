@@ -4,7 +4,7 @@ use killick_sql::catalogue::{Catalogue, Relation, RelationKind};
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifest that is written; older ones are read.
-pub(crate) const IMAGES_VERSION: u32 = 1;
+pub(crate) const IMAGES_VERSION: u32 = 2;
 
 /// Rows as they were before one transaction, and as it left them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,55 @@ pub(crate) struct Images {
     /// Sequences that were dropped, where they stood.
     #[serde(default)]
     pub(crate) sequences: Vec<KeptSequence>,
+    /// Columns that were dropped or rewritten.
+    #[serde(default)]
+    pub(crate) columns: Vec<ColumnImages>,
 }
+
+/// Columns of one table that lost their values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ColumnImages {
+    /// The table's rows, of which only the key and the values that were lost are kept: before, and of those columns that
+    /// are [`left`](Self::left) also after.
+    pub(crate) rows: TableImages,
+    /// The columns that lost their values.
+    pub(crate) lost: Vec<LostColumn>,
+    /// Those of them that were there when the transaction ended, behind the key in the rows that are kept of after.
+    pub(crate) left: Vec<KeptColumn>,
+    /// CHECK constraints that went with a column.
+    pub(crate) checks: Vec<KeptCheck>,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptCheck {
+    /// Its name.
+    pub(crate) name: String,
+    /// What follows the name in DDL.
+    pub(crate) definition: String,
+}
+
+/// How a column was defined that lost its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LostColumn {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its type and collation as DDL writes them.
+    pub(crate) declared: String,
+    /// NOT NULL.
+    pub(crate) not_null: bool,
+    /// Its default.
+    pub(crate) default: Option<String>,
+    /// What it was computed from; no values of it are kept then.
+    pub(crate) generated: Option<String>,
+    /// Statements that give it its comment, its rights, and how it is stored.
+    pub(crate) besides: Vec<String>,
+}
+
+/// The type and collation of column `a` with type `t` as DDL writes them.
+pub(crate) const DECLARED: &str = "pg_catalog.format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation <> t.typcollation \
+    THEN (SELECT pg_catalog.format(' COLLATE %I.%I', n.nspname, l.collname) FROM pg_catalog.pg_collation l \
+    JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) ELSE '' END";
 
 /// Where a sequence stood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

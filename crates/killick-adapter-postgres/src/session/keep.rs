@@ -152,6 +152,7 @@ impl Session {
             not_covered: Vec::new(),
             definitions: None,
             sequences: Vec::new(),
+            columns: Vec::new(),
         };
         self.work.keeping = Some(Box::new(Keeping { id, writer, images, parts: 0 }));
         Ok(())
@@ -226,6 +227,7 @@ impl Session {
             .and_then(|row| row.into_iter().next().flatten())
             .ok_or_else(|| NotKept::Incomplete("the transaction has no number".into()))?;
         keeping.images.xid.clone_from(&xid);
+        self.keep_left(keeping).await?;
         let catalogue = self.known.catalogue();
         let plain = self.is_plain();
         let hints = match (plain, self.work.said.first(), self.work.judged.first()) {
@@ -242,7 +244,13 @@ impl Session {
                     "a table was kept whole in a part of the transaction that may have been rolled back".into(),
                 ));
             }
-            if whole || self.work.made.contains(oid) {
+            let altered = keeping.images.columns.iter().any(|it| it.rows.oid == *oid);
+            if altered && (rows.updated > 0 || rows.deleted > 0) {
+                return Err(NotKept::Incomplete(
+                    "rows and columns of one table were changed in the same transaction".into(),
+                ));
+            }
+            if whole || altered || self.work.made.contains(oid) {
                 continue;
             }
             let Some(relation) = catalogue.relations.get(oid).cloned() else {

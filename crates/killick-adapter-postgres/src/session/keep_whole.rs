@@ -9,8 +9,9 @@ use killick_sql::judged::{Group, Touch};
 
 use super::commit::Rows;
 use super::engine::{End, Session};
-use super::images::{KeptRows, KeptSequence, TableImages, quoted, why_not_kept};
+use super::images::{KeptRows, KeptSequence, TableImages, literal, quoted, why_not_kept};
 use super::keep::{Keeping, NotKept, SEARCHED_BYTES_MAX};
+use super::keep_columns::{Losing, add_losses, loses_columns};
 use super::server::Server;
 use super::unit::Unit;
 
@@ -20,13 +21,13 @@ impl Session {
     pub(crate) async fn keep_emptied(&mut self, unit: &Unit) -> Result<Result<(), Refusal>, End> {
         self.verify_made().await?;
         let doomed = self.doomed(unit);
-        if doomed.tables.is_empty() && !doomed.definitions {
+        if doomed.is_empty() {
             return Ok(Ok(()));
         }
         if self.work.owed.is_none() && self.made_all_of(&doomed).await {
             return Ok(Ok(()));
         }
-        match self.keep_whole(&doomed).await {
+        match self.keep_doomed(&doomed).await {
             Ok(()) => Ok(Ok(())),
             // Nobody was promised a way back: the record says that there is none, and why.
             Err(NotKept::Incomplete(why)) if self.work.owed.is_none() => {
@@ -46,12 +47,14 @@ impl Session {
 
     /// Returns whether this very session made every table that goes.
     async fn made_all_of(&mut self, doomed: &Doomed) -> bool {
-        for relation in &doomed.tables {
-            if !self.made_here(relation.oid).await {
+        let altered = doomed.columns.iter().map(|it| it.relation.oid);
+        let all: Vec<u32> = doomed.tables.iter().map(|it| it.oid).chain(altered).collect();
+        for oid in &all {
+            if !self.made_here(*oid).await {
                 return false;
             }
         }
-        !doomed.tables.is_empty()
+        !all.is_empty()
     }
 
     /// Returns what a statement empties or drops that was there before the transaction.
@@ -71,6 +74,11 @@ impl Session {
                 self.doom(&mut doomed, &relation);
             }
         }
+        for touch in unit.judged.touches.iter().filter(|it| loses_columns(it)) {
+            add_losses(&mut doomed.columns, &catalogue, touch);
+        }
+        let passes = |it: &Relation| it.persistence == 't' || self.work.made.contains(&it.oid);
+        doomed.columns.retain(|it| !passes(&it.relation));
         doomed
     }
 
@@ -93,6 +101,26 @@ impl Session {
         }
     }
 
+    async fn keep_doomed(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
+        if !doomed.tables.is_empty() || doomed.definitions {
+            self.keep_whole(doomed).await?;
+        }
+        self.keep_columns(&doomed.columns).await
+    }
+
+    /// Makes sure that the transaction has not changed rows of a table: a copy would hold them as it left them, and not
+    /// as they were before.
+    pub(crate) async fn unchanged_so_far(&mut self, relation: &Relation) -> Result<(), NotKept> {
+        let changed = self.counted().await?;
+        if changed.get(&relation.oid).is_none_or(|rows| *rows == Rows::default()) {
+            return Ok(());
+        }
+        Err(NotKept::Incomplete(format!(
+            "rows of {}.{} were changed before in the same transaction",
+            relation.schema, relation.name
+        )))
+    }
+
     async fn keep_whole(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
         self.begin_keeping().await?;
         let on = Arc::clone(&self.departure);
@@ -109,15 +137,8 @@ impl Session {
             let lock = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE");
             self.server.own(&on, &lock).await?;
         }
-        let changed = self.counted().await?;
         for relation in &doomed.tables {
-            // The copy would hold rows as the transaction left them, and not those that it removed before.
-            if changed.get(&relation.oid).is_some_and(|rows| *rows != Rows::default()) {
-                return Err(NotKept::Incomplete(format!(
-                    "rows of {}.{} were changed before in the same transaction",
-                    relation.schema, relation.name
-                )));
-            }
+            self.unchanged_so_far(relation).await?;
         }
         self.pin_for_keeping().await?;
         let kept = self.copy_whole(doomed).await;
@@ -143,7 +164,7 @@ impl Session {
             let rows = self.server.own_copy_out(&on, &sql, keeping.writer.as_mut()).await?;
             images.before = Some(KeptRows { part, rows });
             keeping.images.tables.push(images);
-            let sequences = owned_sequences(relation);
+            let sequences = owned_sequences(relation.oid, None);
             for row in self.server.own(&on, &sequences).await? {
                 if let [Some(schema), Some(name)] = row.as_slice() {
                     keep_sequence(&mut self.server, &on, keeping, schema, name).await?;
@@ -171,6 +192,14 @@ struct Doomed {
     sequences: Vec<Arc<Relation>>,
     /// Whether definitions go.
     definitions: bool,
+    /// Columns that lose their values.
+    columns: Vec<Losing>,
+}
+
+impl Doomed {
+    fn is_empty(&self) -> bool {
+        self.tables.is_empty() && !self.definitions && self.columns.is_empty()
+    }
 }
 
 /// Returns whether a touch empties or drops something whole.
@@ -179,18 +208,26 @@ pub(crate) fn is_doom(touch: &Touch) -> bool {
         && touch.effect.word() == EffectWord::Destroy
 }
 
-/// Returns the query for the sequences that belong to a table's columns.
-fn owned_sequences(relation: &Relation) -> String {
+/// Returns the query for the sequences that belong to a table's columns: some of them by name, or all.
+pub(crate) fn owned_sequences(oid: u32, columns: Option<&[String]>) -> String {
+    let only = columns.map_or_else(String::new, |columns| {
+        let names: Vec<String> =
+            columns.iter().map(|it| literal(it)).chain([literal("")]).collect();
+        format!(
+            " AND EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
+             AND a.attname IN ({}))",
+            names.join(", ")
+        )
+    });
     format!(
         "SELECT n.nspname::text, s.relname::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
          JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE d.classid = 'pg_catalog.pg_class'::regclass \
-         AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {} AND d.deptype IN ('a', 'i') \
-         AND s.relkind = 'S'",
-        relation.oid
+         AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid} AND d.deptype IN ('a', 'i') \
+         AND s.relkind = 'S'{only}"
     )
 }
 
-async fn keep_sequence(
+pub(crate) async fn keep_sequence(
     server: &mut Server,
     on: &Departure,
     keeping: &mut Keeping,

@@ -16,8 +16,8 @@ use parking_lot::RwLock;
 
 use super::call::parts;
 use super::engine::Session;
-use super::keep_whole::is_doom;
-use super::unit::{IMAGES, destroys_rows};
+
+use super::unit::{IMAGES, is_kept};
 
 /// Texts that are remembered for all sessions; beyond, all are forgotten.
 const REMEMBERED_MAX: usize = 4_096;
@@ -76,7 +76,7 @@ fn action(
     promised: bool,
 ) -> Result<Arc<Action>, String> {
     let recovery = |touch: &Touch| Recovery {
-        point: (promised && (destroys_rows(touch) || is_doom(touch))).then(|| IMAGES.to_owned()),
+        point: (promised && is_kept(touch)).then(|| IMAGES.to_owned()),
         defer_millis: None,
     };
     Action::new(parts(upstream, &judged.touches, &recovery), excerpt.to_owned())

@@ -13,6 +13,7 @@ use super::engine::Session;
 use super::facts;
 use super::images::why_not_kept;
 use super::keep::SEARCHED_BYTES_MAX;
+use super::keep_columns::{add_losses, loses_columns, why_columns_not_kept};
 use super::keep_whole::is_doom;
 use super::meaning::{Meaning, Read};
 use super::server::ServerError;
@@ -163,10 +164,7 @@ impl Session {
     fn promise(&self, unit: &Unit) -> Option<PointId> {
         let destroys = |it: &&Touch| it.effect.word() == EffectWord::Destroy;
         let mut destroying = unit.judged.touches.iter().filter(destroys).peekable();
-        if destroying.peek().is_none()
-            || !unit.is_held()
-            || !destroying.all(|touch| destroys_rows(touch) || is_doom(touch))
-        {
+        if destroying.peek().is_none() || !unit.is_held() || !destroying.all(is_kept) {
             return None;
         }
         let drops = unit.judged.touches.iter().any(|it| it.group == Group::Drop && is_doom(it));
@@ -188,7 +186,16 @@ impl Session {
             };
             why_not_kept(&catalogue, relation, changed, SEARCHED_BYTES_MAX).is_none()
         });
-        if !kept {
+        let mut losing = Vec::new();
+        for touch in unit.judged.touches.iter().filter(|touch| loses_columns(touch)) {
+            add_losses(&mut losing, &catalogue, touch);
+            if touch.object.oid.is_none_or(|oid| !catalogue.relations.contains_key(&oid)) {
+                return None;
+            }
+        }
+        let altered =
+            losing.iter().all(|it| why_columns_not_kept(&it.relation, &it.columns).is_none());
+        if !kept || !altered {
             return None;
         }
         let begun = self.work.keeping.as_ref().map(|keeping| keeping.id.clone());
@@ -274,6 +281,11 @@ fn only_rows(judged: &Judged) -> bool {
         .iter()
         .filter(|it| it.effect.word() == EffectWord::Destroy)
         .all(|it| matches!(it.group, Group::Delete | Group::Update | Group::Merge | Group::Insert))
+}
+
+/// Returns whether what a touch destroys is of a kind that can be kept.
+pub(crate) fn is_kept(touch: &Touch) -> bool {
+    destroys_rows(touch) || is_doom(touch) || loses_columns(touch)
 }
 
 /// Returns whether a touch destroys rows, and nothing else.

@@ -9,7 +9,7 @@ use killick_gate::programs::Programs;
 use killick_model::PointId;
 
 use super::UndoError;
-use crate::session::images::{Images, literal, quoted};
+use crate::session::images::{Images, TableImages, literal, quoted};
 use crate::session::keep_definitions::{DEFINITIONS_BYTES_MAX, written_by};
 use crate::session::own::Own;
 
@@ -26,6 +26,7 @@ struct Entry {
 
 /// Definitions to be made again.
 pub(super) struct Definitions {
+    types: String,
     before: String,
     after: String,
     /// Which, as people read them.
@@ -55,25 +56,51 @@ pub(super) async fn gone(
         .await
         .map_err(said)?;
     let entries: Vec<Entry> = list.lines().filter_map(entry).collect();
-    let missing = missing(own, &entries).await?;
+    let mut missing = missing(own, &entries).await?;
+    for table in &images.columns {
+        let there = names_on(own, table.rows.oid).await?;
+        missing.retain(|it| !is_there(&it.rest, &table.rows, &there));
+    }
     if missing.is_empty() {
         return Ok(None);
     }
     let chosen: Vec<&Entry> = entries.iter().filter(|it| is_chosen(it, &missing)).collect();
-    let lines: Vec<&str> = chosen.iter().map(|it| it.line.as_str()).collect();
-    let list = format!("{}\n", lines.join("\n")).into_bytes();
+    // Columns need their types, and views need columns.
+    let is_type =
+        |it: &&&Entry| ["SCHEMA ", "TYPE ", "DOMAIN "].iter().any(|kind| it.rest.starts_with(kind));
+    let (types, others): (Vec<&Entry>, Vec<&Entry>) = if images.columns.is_empty() {
+        (Vec::new(), chosen)
+    } else {
+        chosen.iter().copied().partition(|it| is_type(&it))
+    };
     let mut texts = Vec::new();
-    for section in ["--section=pre-data", "--section=post-data"] {
+    for (some, section) in [
+        (&types, "--section=pre-data"),
+        (&others, "--section=pre-data"),
+        (&others, "--section=post-data"),
+    ] {
+        if some.is_empty() {
+            texts.push(String::new());
+            continue;
+        }
+        let lines: Vec<&str> = some.iter().map(|it| it.line.as_str()).collect();
+        let list = format!("{}\n", lines.join("\n")).into_bytes();
         let arguments = [section, "--use-list={file:1}", "--file=-", "{file:0}"];
-        let files = vec![dump.clone(), list.clone()];
+        let files = vec![dump.clone(), list];
         let text = written_by(programs, &own.departure, &arguments, files).await.map_err(said)?;
         texts.push(without_commands(&text));
     }
     let after = texts.pop().unwrap_or_default();
     let before = texts.pop().unwrap_or_default();
+    let types = texts.pop().unwrap_or_default();
     let labels = missing.iter().map(|it| label(&it.rest)).collect();
     make_room(own, point, &missing).await?;
-    Ok(Some(Definitions { before, after, labels }))
+    Ok(Some(Definitions { types, before, after, labels }))
+}
+
+/// Makes the types that columns need.
+pub(super) async fn make_types(own: &mut Own, definitions: &Definitions) -> Result<(), UndoError> {
+    if definitions.types.is_empty() { Ok(()) } else { run(own, &definitions.types).await }
 }
 
 /// Makes tables and what they need.
@@ -161,6 +188,60 @@ async fn missing(own: &mut Own, entries: &[Entry]) -> Result<Vec<Entry>, UndoErr
     Ok(missing)
 }
 
+/// What hangs on a table whose columns come back, by name.
+struct Names {
+    /// Indexes, constraints, statistics, triggers, policies, rules and columns of the table.
+    own: HashSet<String>,
+    /// Views and sequences, with their schemas.
+    relations: HashSet<(String, String)>,
+}
+
+/// Returns what is there under its name: when a column gets another type, the server makes what hangs on it anew under
+/// other numbers, and so does an undo.
+async fn names_on(own: &mut Own, table: u32) -> Result<Names, UndoError> {
+    let sql = format!(
+        "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = {table} \
+         UNION SELECT c.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = {table} UNION SELECT stxname::text FROM pg_catalog.pg_statistic_ext WHERE stxrelid = {table} \
+         UNION SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = {table} \
+         UNION SELECT polname::text FROM pg_catalog.pg_policy WHERE polrelid = {table} \
+         UNION SELECT rulename::text FROM pg_catalog.pg_rewrite WHERE ev_class = {table} \
+         UNION SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = {table} AND NOT attisdropped"
+    );
+    let rows = own.ask(&sql).await?;
+    let names = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm', 'S')";
+    let mut relations = HashSet::new();
+    for row in own.ask(sql).await? {
+        if let [Some(schema), Some(name)] = row.as_slice() {
+            relations.insert((schema.clone(), name.clone()));
+        }
+    }
+    Ok(Names { own: names, relations })
+}
+
+/// Returns whether an entry is one that is there under another number, or one that columns bring with them.
+fn is_there(rest: &str, table: &TableImages, names: &Names) -> bool {
+    let (schema, name) = (table.schema.as_str(), table.name.as_str());
+    let views = ["VIEW ", "MATERIALIZED VIEW ", "SEQUENCE "];
+    if views.iter().any(|kind| rest.starts_with(kind)) {
+        let known = name_of(rest).map(|(schema, name)| (schema.to_owned(), name.to_owned()));
+        return known.is_some_and(|it| names.relations.contains(&it));
+    }
+    let default = format!("DEFAULT {schema} {name} ");
+    if rest.starts_with(&default) {
+        return true;
+    }
+    let on_table = ["CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "POLICY", "RULE"]
+        .map(|kind| format!("{kind} {schema} {name} "));
+    let of_schema = ["INDEX", "STATISTICS"].map(|kind| format!("{kind} {schema} "));
+    let own_name =
+        on_table.iter().chain(&of_schema).find_map(|kind| rest.strip_prefix(kind.as_str()));
+    // The owner stands last.
+    own_name.and_then(|it| it.rsplit_once(' ')).is_some_and(|(it, _)| names.own.contains(it))
+}
+
 /// Returns whether an entry is gone, or belongs to one that is: its rights, its comment, how it is attached.
 fn is_chosen(it: &Entry, missing: &[Entry]) -> bool {
     if it.catalogue != 0 {
@@ -239,6 +320,31 @@ mod tests {
         assert_eq!((it.catalogue, it.number), (1259, 16391));
         assert_eq!(name_of(&it.rest), Some(("public", "my orders")));
         assert_eq!(entry(";     TOC Entries: 12"), None);
+        let table = TableImages {
+            oid: 1,
+            schema: "public".into(),
+            name: "my orders".into(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            before: None,
+            after: None,
+        };
+        let names = Names {
+            own: ["by day".to_owned()].into(),
+            relations: [("public".to_owned(), "days".to_owned())].into(),
+        };
+        for (rest, there) in [
+            ("INDEX public by day app", true),
+            ("INDEX public by year app", false),
+            ("TRIGGER public my orders by day app", true),
+            ("TRIGGER public orders by day app", false),
+            ("VIEW public days app", true),
+            ("VIEW other days app", false),
+            ("DEFAULT public my orders n app", true),
+            ("TABLE public by day app", false),
+        ] {
+            assert_eq!(is_there(rest, &table, &names), there, "{rest}");
+        }
         let acl = entry("3400; 0 0 ACL public TABLE my orders app").unwrap();
         assert!(is_chosen(&acl, std::slice::from_ref(&it)));
         let other = entry("3401; 0 0 ACL public TABLE orders2 app").unwrap();

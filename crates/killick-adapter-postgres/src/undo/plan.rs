@@ -7,7 +7,7 @@ use killick_model::PointId;
 use killick_model::point::{UndoAsk, UndoneTable, WhenEdited};
 
 use super::UndoError;
-use crate::session::images::{TableImages, literal, quoted};
+use crate::session::images::{KeptRows, TableImages, literal, quoted};
 use crate::session::own::Own;
 
 /// Rows in the way that are named.
@@ -77,23 +77,37 @@ pub(super) async fn bring(
             table.quoted()
         ))
         .await?;
-        let Some(kept) = kept else { continue };
-        let mut reader = points.read(point, &kept.part).await?;
-        let sql = format!("COPY {name} ({columns}) FROM STDIN");
-        own.server.own_copy_in(&own.departure, &sql, reader.as_mut()).await?;
-        let brought = number(own, &format!("SELECT count(*) FROM {name}")).await?;
-        if brought != kept.rows {
-            return Err(UndoError::Impossible(format!(
-                "{} rows of {} were kept and {brought} came back",
-                kept.rows,
-                table.quoted()
-            )));
-        }
-        if !table.key.is_empty() && brought > 0 {
-            let key = crate::session::images::list(table.key.iter().map(String::as_str));
-            own.ask(&format!("CREATE UNIQUE INDEX ON {name} ({key})")).await?;
-            own.ask(&format!("ANALYZE {name}")).await?;
-        }
+        bring_into(own, points, point, &name, &columns, table, kept.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// Fills a temporary table with kept rows of a table.
+pub(super) async fn bring_into(
+    own: &mut Own,
+    points: &dyn Points,
+    point: &PointId,
+    name: &str,
+    columns: &str,
+    table: &TableImages,
+    kept: Option<&KeptRows>,
+) -> Result<(), UndoError> {
+    let Some(kept) = kept else { return Ok(()) };
+    let mut reader = points.read(point, &kept.part).await?;
+    let sql = format!("COPY {name} ({columns}) FROM STDIN");
+    own.server.own_copy_in(&own.departure, &sql, reader.as_mut()).await?;
+    let brought = number(own, &format!("SELECT count(*) FROM {name}")).await?;
+    if brought != kept.rows {
+        return Err(UndoError::Impossible(format!(
+            "{} rows of {} were kept and {brought} came back",
+            kept.rows,
+            table.quoted()
+        )));
+    }
+    if !table.key.is_empty() && brought > 0 {
+        let key = crate::session::images::list(table.key.iter().map(String::as_str));
+        own.ask(&format!("CREATE UNIQUE INDEX ON {name} ({key})")).await?;
+        own.ask(&format!("ANALYZE {name}")).await?;
     }
     Ok(())
 }
@@ -105,7 +119,19 @@ pub(super) async fn plan(
     table: &TableImages,
     ask: &UndoAsk,
 ) -> Result<UndoneTable, UndoError> {
-    own.ask(&planned(at, table)).await?;
+    decide(own, at, table, ask, &planned(at, table)).await
+}
+
+/// Runs the statement that says what happens to each row, follows what was asked about those that were edited since,
+/// and returns it in numbers.
+pub(super) async fn decide(
+    own: &mut Own,
+    at: usize,
+    table: &TableImages,
+    ask: &UndoAsk,
+    planned: &str,
+) -> Result<UndoneTable, UndoError> {
+    own.ask(planned).await?;
     let name = plan_name(at);
     if ask.edited == WhenEdited::Overwrite {
         own.ask(&format!("UPDATE {name} SET state = 'go' WHERE state = 'edited'")).await?;
@@ -201,7 +227,7 @@ pub(super) fn row_text(of: &str, table: &TableImages) -> String {
     format!("ROW({})::text", columns.collect::<Vec<_>>().join(", "))
 }
 
-fn key_label(of: &str, table: &TableImages) -> String {
+pub(super) fn key_label(of: &str, table: &TableImages) -> String {
     let named = table.key.iter().enumerate().map(|(at, column)| {
         let before =
             if at == 0 { format!("{}.{} ", table.schema, table.name) } else { ", ".to_owned() };

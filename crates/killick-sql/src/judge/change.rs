@@ -7,7 +7,7 @@ use pg_raw_parse::{Node, nodes};
 use super::query::relation_object;
 use super::{Judge, names, object};
 use crate::catalogue::RelationKind;
-use crate::judged::{Group, SqlObject, Wrapping};
+use crate::judged::{ColumnLoss, Group, SqlObject, Wrapping};
 
 impl Judge<'_> {
     pub(super) fn drop(&mut self, it: &nodes::DropStmt) {
@@ -184,6 +184,10 @@ impl Judge<'_> {
 
     fn alter_command(&mut self, target: &SqlObject, command: &nodes::AlterTableCmd) {
         let target = target.clone();
+        let column = |dropped: bool| ColumnLoss {
+            name: command.name().unwrap_or_default().to_owned(),
+            dropped,
+        };
         match command.subtype {
             At::AT_AddColumn
             | At::AT_ColumnDefault
@@ -218,10 +222,10 @@ impl Judge<'_> {
                 }
             }
             At::AT_DropColumn => {
-                self.destroys(Group::Alter, target, "a column goes with its values");
+                self.loses(target, column(true), "a column goes with its values");
             }
             At::AT_AlterColumnType => {
-                self.destroys(Group::Alter, target, "every value of a column is rewritten");
+                self.loses(target, column(false), "every value of a column is rewritten");
                 if let Node::ColumnDef(column) = command.def() {
                     self.query_of_expression(column.raw_default());
                 }

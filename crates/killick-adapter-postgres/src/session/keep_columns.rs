@@ -1,0 +1,294 @@
+//! Keeping columns before a statement drops them or rewrites their values: with the key of each row, under the lock
+//! that the statement itself takes. What became of rewritten values is kept before COMMIT, so that newer edits show.
+
+use std::sync::Arc;
+
+use killick_sql::catalogue::{Catalogue, Relation, RelationKind};
+use killick_sql::judged::{ColumnLoss, Touch};
+
+use super::engine::Session;
+use super::images::{
+    ColumnImages, DECLARED, KeptCheck, KeptColumn, KeptRows, LostColumn, TableImages, key_of, list,
+    literal,
+};
+use super::keep::{Keeping, NotKept, SEARCHED_BYTES_MAX};
+use super::keep_whole::{keep_sequence, owned_sequences};
+
+/// Columns of one table that lose their values.
+pub(crate) struct Losing {
+    pub(crate) relation: Arc<Relation>,
+    pub(crate) columns: Vec<ColumnLoss>,
+}
+
+/// Returns whether a touch takes the values of some columns.
+pub(crate) fn loses_columns(touch: &Touch) -> bool {
+    !touch.columns.is_empty()
+}
+
+/// Returns why columns of a relation cannot be kept, if so.
+pub(crate) fn why_columns_not_kept(relation: &Relation, lost: &[ColumnLoss]) -> Option<String> {
+    let name = format!("{}.{}", relation.schema, relation.name);
+    let key = key_of(relation);
+    if relation.kind != RelationKind::Table || !relation.children.is_empty() {
+        return Some(format!("{name} is not one table by itself"));
+    }
+    if relation.bytes > SEARCHED_BYTES_MAX {
+        return Some(format!("{name} is larger than {} GB", SEARCHED_BYTES_MAX >> 30));
+    }
+    if key.is_empty() {
+        return Some(format!("{name} has no key by which a row is found again"));
+    }
+    lost.iter().find_map(|loss| {
+        let column = relation.columns.iter().find(|column| column.name == loss.name)?;
+        let pointed_at =
+            relation.referenced_by.iter().any(|it| it.parent_columns.contains(&column.name));
+        let why = if key.contains(&column.name) {
+            "belongs to the key by which a row is found again"
+        } else if pointed_at {
+            "is what other tables point to"
+        } else if column.identity.is_some() {
+            "is an identity"
+        } else if column.generated && !loss.dropped {
+            "is computed"
+        } else {
+            return None;
+        };
+        Some(format!("column {} of {name} {why}", column.name))
+    })
+}
+
+/// Adds to `losing` what one touch takes.
+pub(crate) fn add_losses(losing: &mut Vec<Losing>, catalogue: &Catalogue, touch: &Touch) {
+    let relation = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid));
+    let Some(relation) = relation else { return };
+    let columns = touch.columns.clone();
+    match losing.iter_mut().find(|it| it.relation.oid == relation.oid) {
+        Some(it) => it.columns.extend(columns),
+        None => losing.push(Losing { relation: Arc::clone(relation), columns }),
+    }
+}
+
+impl Session {
+    /// Keeps columns that a statement is about to take.
+    pub(crate) async fn keep_columns(&mut self, losing: &[Losing]) -> Result<(), NotKept> {
+        for one in losing {
+            if let Some(why) = why_columns_not_kept(&one.relation, &one.columns) {
+                return Err(NotKept::Incomplete(why));
+            }
+            self.begin_keeping().await?;
+            if self.is_leant_on(one).await? {
+                self.keep_definitions().await?;
+            }
+            // As the agent's own role, which may alter the table: the lock outlives the savepoint below.
+            let on = Arc::clone(&self.departure);
+            let table = TableImages::of(&one.relation).quoted();
+            self.server
+                .own(&on, &format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"))
+                .await?;
+            self.unchanged_so_far(&one.relation).await?;
+            let defined = self.is_leant_on(one).await?;
+            let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
+            if defined && !kept {
+                let why = "something began to hang on a column while it was kept";
+                return Err(NotKept::Incomplete(why.into()));
+            }
+            self.pin_for_keeping().await?;
+            let copied = self.copy_columns(one).await;
+            self.unpin_after_keeping(copied).await?;
+            if defined {
+                self.definitions_hold().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether something of the database's definitions hangs on the columns that are dropped: an index, a
+    /// constraint, a view, a sequence.
+    async fn is_leant_on(&mut self, losing: &Losing) -> Result<bool, NotKept> {
+        let dropped = losing.columns.iter().filter(|it| it.dropped).map(|it| it.name.as_str());
+        let names: Vec<String> = dropped.map(literal).collect();
+        if names.is_empty() {
+            return Ok(false);
+        }
+        self.pin_for_keeping().await?;
+        let on = Arc::clone(&self.departure);
+        let found = self.server.own(&on, &dependants(losing.relation.oid, &names)).await;
+        let (found, failed) = match found {
+            Ok(found) => (found, Ok(())),
+            Err(error) => (Vec::new(), Err(NotKept::from(error))),
+        };
+        self.unpin_after_keeping(failed).await?;
+        let is_column = |row: &Vec<Option<String>>| row.first() == Some(&Some("column".to_owned()));
+        if found.iter().any(is_column) {
+            let why = "another column is computed from, or made of, what is dropped";
+            return Err(NotKept::Incomplete(why.into()));
+        }
+        Ok(!found.is_empty())
+    }
+
+    async fn copy_columns(&mut self, losing: &Losing) -> Result<(), NotKept> {
+        let on = Arc::clone(&self.departure);
+        let oid = losing.relation.oid;
+        let mut lost = Vec::new();
+        for loss in &losing.columns {
+            // One that is not there is the server's to complain about.
+            let rows = self.server.own(&on, &details(oid, &loss.name)).await?;
+            if let Some(column) = rows.first().and_then(|row| lost_column(&loss.name, row)) {
+                let besides = self.server.own(&on, &besides(oid, &loss.name)).await?;
+                let besides =
+                    besides.into_iter().filter_map(|row| row.into_iter().next().flatten());
+                lost.push(LostColumn { besides: besides.collect(), ..column });
+            }
+        }
+        let Some(keeping) = self.work.keeping.as_mut() else {
+            return Err(NotKept::Incomplete("the recovery point is gone".into()));
+        };
+        let mut rows = TableImages::of(&losing.relation);
+        let is_lost = |name: &String| lost.iter().any(|it: &LostColumn| it.name == *name);
+        rows.columns.retain(|column| rows.key.contains(&column.name) || is_lost(&column.name));
+        let part = keeping.next_part("columns").await?;
+        let columns = rows.column_list();
+        let sql = format!("COPY (SELECT {columns} FROM ONLY {}) TO STDOUT", rows.quoted());
+        let count = self.server.own_copy_out(&on, &sql, keeping.writer.as_mut()).await?;
+        rows.before = Some(KeptRows { part, rows: count });
+        let dropped = losing.columns.iter().filter(|it| it.dropped).map(|it| it.name.clone());
+        let dropped: Vec<String> = dropped.collect();
+        let mut checks = Vec::new();
+        for row in self.server.own(&on, &checks_of(oid, &dropped)).await? {
+            if let [Some(name), Some(definition)] = row.as_slice() {
+                let (name, definition) = (name.clone(), definition.clone());
+                checks.push(KeptCheck { name, definition });
+            }
+        }
+        let sequences = owned_sequences(oid, Some(&dropped));
+        for row in self.server.own(&on, &sequences).await? {
+            if let [Some(schema), Some(name)] = row.as_slice() {
+                keep_sequence(&mut self.server, &on, keeping, schema, name).await?;
+            }
+        }
+        keeping.images.not_covered.push(format!(
+            "a column of {}.{} that comes back stands behind the others; columns that were added stay",
+            rows.schema, rows.name
+        ));
+        // A table of which columns were kept before keeps those: they are what was there before the transaction.
+        keeping.images.columns.push(ColumnImages { rows, lost, left: Vec::new(), checks });
+        Ok(())
+    }
+
+    /// Keeps what became of columns that were rewritten, at the end of the transaction.
+    pub(crate) async fn keep_left(&mut self, keeping: &mut Keeping) -> Result<(), NotKept> {
+        if !keeping.images.columns.is_empty() && self.work.rolled_back {
+            return Err(NotKept::Incomplete(
+                "a column was kept in a part of the transaction that may have been rolled back"
+                    .into(),
+            ));
+        }
+        let on = Arc::clone(&self.departure);
+        for at in 0..keeping.images.columns.len() {
+            let part = keeping.next_part("left").await?;
+            let Some(images) = keeping.images.columns.get_mut(at) else { break };
+            let names: Vec<String> = images.lost.iter().map(|it| literal(&it.name)).collect();
+            let there = format!(
+                "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a \
+                 WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
+                 AND a.attname IN ({}) ORDER BY a.attnum",
+                images.rows.oid,
+                names.join(", ")
+            );
+            let mut left = Vec::new();
+            for row in self.server.own(&on, &there).await? {
+                if let [Some(name), Some(kind)] = row.as_slice() {
+                    let (name, kind) = (name.clone(), kind.clone());
+                    left.push(KeptColumn { name, kind, identity_always: false });
+                }
+            }
+            if left.is_empty() {
+                continue;
+            }
+            let names = images.rows.key.iter().chain(left.iter().map(|it| &it.name));
+            let columns = list(names.map(String::as_str));
+            let table = images.rows.quoted();
+            let sql = format!("COPY (SELECT {columns} FROM ONLY {table}) TO STDOUT");
+            let rows = self.server.own_copy_out(&on, &sql, keeping.writer.as_mut()).await?;
+            images.rows.after = Some(KeptRows { part, rows });
+            images.left = left;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the query for what hangs on columns: `column` for one that is computed from them or made of the row's type,
+/// anything else for what the definitions have. A column's own default and the table's CHECK constraints are kept with it.
+fn dependants(oid: u32, names: &[String]) -> String {
+    format!(
+        "SELECT CASE WHEN d.classid = 'pg_catalog.pg_attrdef'::regclass THEN 'column' ELSE 'object' END \
+         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
+         WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid} AND a.attname IN ({names}) \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attrdef x WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass \
+         AND x.oid = d.objid AND x.adrelid = a.attrelid AND x.adnum = a.attnum) \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE d.classid = 'pg_catalog.pg_constraint'::regclass \
+         AND k.oid = d.objid AND k.conrelid = a.attrelid AND k.contype = 'c') \
+         UNION SELECT 'column' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_type t ON t.oid = c.reltype \
+         JOIN pg_catalog.pg_attribute u ON u.atttypid IN (t.oid, t.typarray) AND NOT u.attisdropped WHERE c.oid = {oid}",
+        names = names.join(", ")
+    )
+}
+
+/// Returns the query for the CHECK constraints of a table that name one of some columns.
+fn checks_of(oid: u32, names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|it| literal(it)).chain([literal("")]).collect();
+    format!(
+        "SELECT k.conname::text, pg_catalog.pg_get_constraintdef(k.oid) FROM pg_catalog.pg_constraint k \
+         WHERE k.conrelid = {oid} AND k.contype = 'c' AND EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a \
+         WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attname IN ({}))",
+        names.join(", ")
+    )
+}
+
+/// Returns the query for how a column is defined.
+fn details(oid: u32, name: &str) -> String {
+    format!(
+        "SELECT {DECLARED}, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated::text \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = {}",
+        literal(name)
+    )
+}
+
+fn lost_column(name: &str, row: &[Option<String>]) -> Option<LostColumn> {
+    let [Some(declared), not_null, expression, generated] = row else { return None };
+    let computed = generated.as_deref().is_some_and(|it| !it.is_empty());
+    let (default, generated) =
+        if computed { (None, expression.clone()) } else { (expression.clone(), None) };
+    Some(LostColumn {
+        name: name.to_owned(),
+        declared: declared.clone(),
+        not_null: not_null.as_deref() == Some("t"),
+        default,
+        generated,
+        besides: Vec::new(),
+    })
+}
+
+/// Returns the query for the statements that give a column its comment, its rights, and how it is stored.
+fn besides(oid: u32, name: &str) -> String {
+    let of = "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid";
+    let only =
+        format!("a.attrelid = {oid} AND NOT a.attisdropped AND a.attname = {}", literal(name));
+    format!(
+        "SELECT pg_catalog.format('COMMENT ON COLUMN %I.%I.%I IS %L', n.nspname, c.relname, a.attname, \
+         pg_catalog.col_description(a.attrelid, a.attnum)) {of} \
+         WHERE {only} AND pg_catalog.col_description(a.attrelid, a.attnum) IS NOT NULL \
+         UNION ALL SELECT pg_catalog.format('GRANT %s (%I) ON %I.%I TO %s%s', x.privilege_type, a.attname, n.nspname, c.relname, \
+         CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END, \
+         CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) {of}, \
+         pg_catalog.aclexplode(a.attacl) x WHERE {only} \
+         UNION ALL SELECT pg_catalog.format('ALTER TABLE ONLY %I.%I ALTER COLUMN %I SET STATISTICS %s', n.nspname, c.relname, \
+         a.attname, a.attstattarget) {of} WHERE {only} AND a.attstattarget >= 0 \
+         UNION ALL SELECT pg_catalog.format('ALTER TABLE ONLY %I.%I ALTER COLUMN %I SET STORAGE %s', n.nspname, c.relname, \
+         a.attname, CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END) {of} \
+         WHERE {only} AND a.attstorage <> t.typstorage"
+    )
+}
