@@ -52,6 +52,14 @@ const CHECKSUM: &str = r#"SELECT md5(string_agg(t, E'\n' ORDER BY t)) FROM (
     UNION ALL SELECT 'trigger ' || tgname || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL SELECT 'sequence ' || last_value FROM people_rank_seq) everything"#;
 
+/// Returns the first row that a human is shown of what would be lost.
+async fn sample(stage: &Stage) -> String {
+    let requests = stage.gateway.json(&["request", "list"]).await.unwrap();
+    let facts = requests[0]["facts"].as_array().unwrap();
+    let row = facts.iter().find_map(|fact| fact["extra"]["sample"][0].as_str());
+    row.unwrap_or_else(|| panic!("{requests:#}")).to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_that_were_dropped_or_rewritten_come_back_with_their_values_and_all_that_hung_on_them()
  {
@@ -154,10 +162,19 @@ async fn in_production_a_column_goes_only_with_a_human_and_its_values_kept() {
     let text = "ALTER TABLE people DROP COLUMN doc";
     stage.refused(text);
     assert_eq!(stage.checksum(), before);
+    // Of what would go a few rows are shown: their keys, and of everything else how long it is.
+    let row = sample(&stage).await;
+    assert!(row.starts_with("id ") && row.contains(", doc ("), "{row}");
+    assert!(!row.contains("name"), "{row}");
     stage.approve_newest().await;
     stage.passes(text);
     assert_eq!(stage.undo(&[]).await["done"], true);
     assert_eq!(stage.checksum(), before);
+    for text in ["TRUNCATE people", "DROP TABLE people CASCADE"] {
+        stage.refused(text);
+        let row = sample(&stage).await;
+        assert!(row.starts_with("id ") && row.contains(", name (") && !row.contains('@'), "{row}");
+    }
     // Without a way back not even a human's yes is enough.
     let why = stage.refused("ALTER TABLE loose DROP COLUMN b");
     assert!(why.contains("way back"), "{why}");

@@ -1,19 +1,21 @@
-//! A few of the rows that a refused transaction would have destroyed, masked, for the human who is asked.
+//! A few of the rows that a refused transaction or statement would have destroyed, masked, for the human who is asked.
 //!
-//! Taken while the transaction is still open, over the connection beside, which sees the rows as they were. Only numbers
+//! Taken over the connection beside, which sees the rows as they were: of a transaction while it is still open, of a
+//! statement that empties, drops or alters before it would be sent. Only numbers
 //! and UUIDs of the key are shown as they are: of every other value no more leaves the server than how long it is. Types
 //! that are not the server's own are not looked into: a cast that an agent made would run with the login's rights.
 
 use std::collections::BTreeMap;
 
 use killick_model::ObjectFacts;
-use killick_sql::catalogue::{Column, Relation};
+use killick_sql::catalogue::{Column, Relation, RelationKind};
 
 use super::commit::Rows;
 use super::engine::Session;
 use super::facts::relation_of;
 use super::images::{key_of, literal, quoted};
 use super::own::Own;
+use super::unit::Unit;
 
 /// The name under which the sample stands among the facts of a table.
 const SAMPLE: &str = "sample";
@@ -44,16 +46,42 @@ impl Session {
         else {
             return;
         };
+        let gone = Sought { condition: format!("xmax = {}", literal(&xid)), columns: None };
+        let sought =
+            |relation: &Relation| counted.contains_key(&relation.oid).then(|| gone.clone());
+        self.sample(found, &sought).await;
+    }
+
+    /// Adds to the facts of each table a few of the rows that go whole with it, or that lose a column.
+    pub(crate) async fn add_samples_of_doomed(&mut self, unit: &Unit, found: &mut [ObjectFacts]) {
+        let touches = &unit.judged.touches;
+        let sought = |relation: &Relation| {
+            let mut own =
+                touches.iter().filter(|it| it.object.oid == Some(relation.oid)).peekable();
+            own.peek()?;
+            let columns: Vec<String> =
+                own.flat_map(|it| &it.columns).map(|column| column.name.clone()).collect();
+            let columns = (!columns.is_empty()).then_some(columns);
+            Some(Sought { condition: "true".into(), columns })
+        };
+        self.sample(found, &sought).await;
+    }
+
+    async fn sample(
+        &mut self,
+        found: &mut [ObjectFacts],
+        sought: &(dyn Fn(&Relation) -> Option<Sought> + Sync),
+    ) {
         let Ok(mut own) = self.adapter.lend_own(&self.database).await else { return };
         let catalogue = self.known.catalogue();
         let mut good = true;
         let lost = found.iter_mut().filter(|one| one.rows.is_some() && !one.created_by_session);
         for one in lost.take(TABLES_MAX) {
             let Some(relation) = relation_of(&catalogue, &one.object) else { continue };
-            if !counted.contains_key(&relation.oid) {
-                continue;
-            }
-            match rows_of(&mut own, relation, &xid).await {
+            let holds_rows =
+                matches!(relation.kind, RelationKind::Table | RelationKind::Materialised);
+            let Some(sought) = sought(relation).filter(|_| holds_rows) else { continue };
+            match rows_of(&mut own, relation, &sought).await {
                 Some(rows) if !rows.is_empty() => drop(one.extra.insert(SAMPLE.into(), rows)),
                 Some(_) => {}
                 // In what state the connection is, nobody knows.
@@ -67,8 +95,16 @@ impl Session {
     }
 }
 
-async fn rows_of(own: &mut Own, relation: &Relation, xid: &str) -> Option<Vec<String>> {
-    let sql = sample_text(relation, xid);
+/// Which rows are shown, and what of them.
+#[derive(Clone)]
+struct Sought {
+    condition: String,
+    /// Beside the key only these, where not the whole row goes.
+    columns: Option<Vec<String>>,
+}
+
+async fn rows_of(own: &mut Own, relation: &Relation, sought: &Sought) -> Option<Vec<String>> {
+    let sql = sample_text(relation, sought);
     let Own { server, departure, .. } = own;
     let all = ["BEGIN READ ONLY", SEARCH_TIMEOUT, sql.as_str(), "COMMIT"];
     let answers = server.own_all(departure, &all).await.ok()?;
@@ -76,17 +112,21 @@ async fn rows_of(own: &mut Own, relation: &Relation, xid: &str) -> Option<Vec<St
     Some(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
 }
 
-/// Returns the query for rows that a transaction, by its number, has removed or replaced.
-fn sample_text(relation: &Relation, xid: &str) -> String {
+/// Returns the query for a few rows.
+fn sample_text(relation: &Relation, sought: &Sought) -> String {
     let key = key_of(relation);
-    let stored = relation.columns.iter().filter(|column| !column.generated);
+    let goes = |column: &&Column| match &sought.columns {
+        None => true,
+        Some(names) => names.contains(&column.name) || key.contains(&column.name),
+    };
+    let stored = relation.columns.iter().filter(|column| !column.generated).filter(goes);
     let shown: Vec<String> = stored.take(COLUMNS_MAX).map(|column| shown(column, key)).collect();
     format!(
-        "SELECT {} FROM ONLY {}.{} WHERE xmax = {} LIMIT {ROWS}",
+        "SELECT {} FROM ONLY {}.{} WHERE {} LIMIT {ROWS}",
         if shown.is_empty() { "'(no columns)'".to_owned() } else { shown.join(" || ', ' || ") },
         quoted(&relation.schema),
         quoted(&relation.name),
-        literal(xid),
+        sought.condition,
     )
 }
 

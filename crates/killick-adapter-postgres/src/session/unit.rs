@@ -127,7 +127,7 @@ impl Session {
         let armed = Armed { promised, undone_by_rollback: undone_by_rollback(unit) };
         let live = Arc::clone(&self.live);
         let facts = self.facts_of(unit, &call, estimate).await;
-        let asked = Asked {
+        let mut asked = Asked {
             live: &live,
             facts,
             adapter: ADAPTER_NAME,
@@ -137,6 +137,11 @@ impl Session {
             damage: Damage::default(),
             ending: None,
         };
+        // Rows that go whole are counted by nobody: what a human sees of them is looked at before.
+        let doomed = unit.judged.touches.iter().any(|it| is_doom(it) || loses_columns(it));
+        if doomed && self.adapter.gate.would_ask(&asked, &call).await {
+            self.add_samples_of_doomed(unit, &mut asked.facts).await;
+        }
         let permitted = match self.adapter.gate.decide(asked, Undecided(call)).await {
             Verdict::Permit(permitted) => permitted,
             Verdict::Refuse(refusal) => return Err(*refusal),
