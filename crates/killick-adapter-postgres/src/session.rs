@@ -43,3 +43,4 @@ pub(crate) mod simple;
 pub(crate) mod texts;
 pub(crate) mod transaction;
 pub(crate) mod unit;
+mod wal;

@@ -64,10 +64,17 @@ pub struct DatabaseLimits {
     pub lock_millis_max: u64,
     /// `idle_in_transaction_session_timeout`, in milliseconds.
     pub idle_millis_max: u64,
+    /// Bytes of its write-ahead log that the server may write while the statements of one transaction run; 0 for any.
+    pub wal_bytes_max: u64,
 }
 
 impl Default for DatabaseLimits {
     fn default() -> Self {
-        Self { statement_millis_max: 300_000, lock_millis_max: 5_000, idle_millis_max: 300_000 }
+        Self {
+            statement_millis_max: 300_000,
+            lock_millis_max: 5_000,
+            idle_millis_max: 300_000,
+            wal_bytes_max: 16 << 30,
+        }
     }
 }

@@ -14,7 +14,7 @@ mod undo;
 
 pub(crate) use access::{
     AgentCommand, CredentialAddArgs, CredentialCommand, DatabaseAddArgs, DatabaseCommand,
-    DatabasePrepareArgs, PointCommand, ScopeArgs, SessionCommand, SessionNarrowArgs,
+    DatabasePrepareArgs, LimitArgs, PointCommand, ScopeArgs, SessionCommand, SessionNarrowArgs,
     SessionOpenArgs, UpstreamAddArgs, UpstreamCommand,
 };
 pub(crate) use undo::{UndoArgs, UndoWhat};

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use killick_testkit::gateway::{Gateway, GatewayOptions};
-use killick_testkit::postgres::{Server, psql};
+use killick_testkit::postgres::{Client, Server, psql};
 use tempfile::TempDir;
 
 struct Stage {
@@ -178,6 +178,50 @@ async fn many_small_steps_of_fresh_sessions_add_up() {
     }
     assert!((6_000..=50_000).contains(&gone), "{gone} rows went before it stopped");
     assert_eq!(stage.count("messages"), (90_000 - gone).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_floods_the_servers_log_is_stopped_and_nothing_of_it_lasts() {
+    let stage = Stage::open("staging").await;
+    let port = stage.server.port();
+    let direct = format!("postgres://app:app-password-7@127.0.0.1:{port}/shop?sslmode=disable");
+    let base = ["database", "add", "shop", "--url", &direct, "--environment", "staging"];
+    let more = ["--private-address", "--replace", "--wal-max", "1MB"];
+    stage.gateway.done(&[&base[..], &more[..]].concat()).await.unwrap();
+    let url = stage.session("staging").await;
+    // Minutes of work, unless somebody stops it.
+    let flood = "INSERT INTO messages SELECT 100000 + g, 5, repeat(md5(g::text), 40) FROM generate_series(1, 20000000) g";
+    for text in [flood.to_owned(), format!("BEGIN; {flood}; COMMIT")] {
+        let said = said(&url, &text);
+        assert!(!said.status.success());
+        let why = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(why.contains("53400") && why.contains("more than 1 MB of its log"), "{why}");
+        assert!(why.contains("--wal-max"), "{why}");
+        assert_eq!(stage.count("messages"), "90000");
+    }
+    let mut client = Client::connect(&url).unwrap();
+    let answer = client.series(&[(flood, &[])]).unwrap();
+    assert_eq!(answer.errors[0].sqlstate, "53400", "{answer:?}");
+    // The session goes on, and what fills little passes.
+    assert!(client.query("INSERT INTO messages VALUES (90010100, 1, 'x')").unwrap().went_well());
+    assert_eq!(stage.count("messages"), "90001");
+    assert!(stage.gateway.verify().await.unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_itself_can_be_cancelled_while_it_runs() {
+    let stage = Stage::open("staging").await;
+    let url = stage.session("staging").await;
+    let slow =
+        "INSERT INTO messages SELECT 100000 + g, 5, 'x' FROM generate_series(1, 200000000) g";
+    // psql asks for it when it is interrupted.
+    let mut command = Command::new("timeout");
+    command.args(["--signal=INT", "2", "psql", "-X", "-v", "VERBOSITY=verbose", "-c", slow, &url]);
+    let said = command.output().unwrap();
+    let why = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(why.contains("57014"), "{why}");
+    assert_eq!(stage.count("messages"), "90000");
+    assert_eq!(passes(&self::said(&url, "SELECT 'usable'")), "usable");
 }
 
 #[tokio::test(flavor = "multi_thread")]

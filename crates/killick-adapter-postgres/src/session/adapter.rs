@@ -120,10 +120,10 @@ impl PostgresAdapter {
         all
     }
 
-    pub(crate) fn admit_cancel(&self, id: u32, cancel: Cancel) {
+    pub(crate) fn admit_cancel(&self, id: u32, cancel: Arc<Cancel>) {
         let mut cancels = self.cancels.write();
         if cancels.len() < CANCELS_MAX {
-            cancels.insert(id, Arc::new(cancel));
+            cancels.insert(id, cancel);
         }
     }
 }

@@ -72,12 +72,25 @@ impl Session {
             return Ok(piece);
         }
         self.turn.at_server(true);
-        let piece = tokio::select! {
-            piece = self.server.next() => piece.map_err(End::from),
-            gone = self.client.gone() => Err(gone.into()),
+        let piece = if self.writes {
+            self.watched(async |server| server.next().await).await
+        } else {
+            tokio::select! {
+                piece = self.server.next() => piece.map_err(End::from),
+                gone = self.client.gone() => Err(gone.into()),
+            }
         };
         self.turn.at_server(false);
         piece
+    }
+
+    /// Awaits the answers to BEGIN. The server keeps them back until the statement that was sent with it has begun to
+    /// answer, so that this is the time in which that runs and can be cancelled.
+    pub(crate) async fn begun(&mut self) -> Result<(), End> {
+        self.turn.at_server(true);
+        let begun = self.watched(async |server| server.begun().await).await;
+        self.turn.at_server(false);
+        begun
     }
 
     async fn heard(&mut self, piece: Piece) -> Result<Option<String>, End> {
@@ -136,7 +149,7 @@ impl Session {
         for portal in self.portals.values() {
             portal.failed();
         }
-        Ok(self.client.pass(error).await?)
+        self.pass_failure(error).await
     }
 
     async fn executed(&mut self, tag: u8, bytes: &Bytes) -> Result<Option<String>, End> {

@@ -102,21 +102,26 @@ pub(crate) async fn cancel(
         && bool::from(cancel.own_key.as_slice().ct_eq(key))
         && cancel.turn.arrived().await
     {
-        match reach(adapter, &cancel.database, &cancel.departure).await {
-            Ok((mut stream, _)) => {
-                let mut out = BytesMut::new();
-                frontend::encode_cancel(&mut out, cancel.process, &cancel.key);
-                let sent = stream.write_all(&out).await.is_ok() && stream.flush().await.is_ok();
-                // The server leaves when it has passed the request on.
-                let limit = Duration::from_millis(WAIT_MILLIS_MAX);
-                let _ = tokio::time::timeout(limit, stream.read_u8()).await;
-                tracing::debug!(sent, "a statement was cancelled");
-            }
-            Err(why) => tracing::debug!(why, "a statement could not be cancelled"),
-        }
+        send_cancel(adapter, &cancel).await;
     }
     // A client over TLS waits for the end that TLS has for it.
     let _ = client.shutdown().await;
+}
+
+/// Has the server cancel what it does for a session.
+pub(crate) async fn send_cancel(adapter: &Arc<PostgresAdapter>, cancel: &Cancel) {
+    match reach(adapter, &cancel.database, &cancel.departure).await {
+        Ok((mut stream, _)) => {
+            let mut out = BytesMut::new();
+            frontend::encode_cancel(&mut out, cancel.process, &cancel.key);
+            let sent = stream.write_all(&out).await.is_ok() && stream.flush().await.is_ok();
+            // The server leaves when it has passed the request on.
+            let limit = Duration::from_millis(WAIT_MILLIS_MAX);
+            let _ = tokio::time::timeout(limit, stream.read_u8()).await;
+            tracing::debug!(sent, "a statement was cancelled");
+        }
+        Err(why) => tracing::debug!(why, "a statement could not be cancelled"),
+    }
 }
 
 #[cfg(test)]

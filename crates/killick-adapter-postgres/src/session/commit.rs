@@ -67,6 +67,9 @@ impl Session {
             // Work can happen inside of COMMIT: it happens here instead, and is counted.
             self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         }
+        if let Some(refusal) = self.over_wal().await {
+            return Err(rolled_back(refusal));
+        }
         self.verify_made().await?;
         let counted = self.counted().await?;
         let (call, mut found, damage) =

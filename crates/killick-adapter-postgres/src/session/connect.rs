@@ -100,15 +100,15 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
     greet(&mut client, &server, own_process, &own_key);
     let departure = Arc::new(departure);
     let turn = Arc::new(Turn::default());
-    let cancels = Cancel {
+    let cancel = Arc::new(Cancel {
         departure: Arc::clone(&departure),
         database: Arc::clone(&database),
         own_key,
         process,
         key,
         turn: Arc::clone(&turn),
-    };
-    adapter.admit_cancel(own_process, cancels);
+    });
+    adapter.admit_cancel(own_process, Arc::clone(&cancel));
     let held = &database.limits;
     let limits = SettingLimits {
         statement_millis_max: held.statement_millis_max,
@@ -138,6 +138,8 @@ async fn serve_client(adapter: &Arc<PostgresAdapter>, welcome: Welcome<Arc<LiveS
         statements: HashMap::new(),
         portals: HashMap::new(),
         turn,
+        cancel,
+        writes: false,
         unsynced: false,
         skipping: false,
     };

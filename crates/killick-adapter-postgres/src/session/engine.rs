@@ -11,7 +11,7 @@ use killick_sql::judge::SessionState;
 
 use super::adapter::PostgresAdapter;
 use super::answers::{Expected, Portal};
-use super::cancel::Turn;
+use super::cancel::{Cancel, Turn};
 use super::client::{Client, ClientError};
 use super::extended::Prepared;
 use super::refusal;
@@ -76,6 +76,9 @@ pub(crate) struct Session {
     /// Whether rows of a guarded read are still to be fetched.
     pub(crate) fetching: bool,
     pub(crate) turn: Arc<Turn>,
+    pub(crate) cancel: Arc<Cancel>,
+    /// Whether something that changes something was sent since the agent was told that it is ready.
+    pub(crate) writes: bool,
     /// Whether messages of the extended protocol were sent since the last Sync.
     pub(crate) unsynced: bool,
     /// After an error in the extended protocol everything is skipped until Sync.
@@ -292,6 +295,7 @@ impl Session {
             Place::Failed => b'E',
         };
         self.turn.ends();
+        self.writes = false;
         let out = self.client.output();
         out.put_u8(b'Z');
         out.put_u32(5);

@@ -242,7 +242,7 @@ impl Session {
         self.server.ask_begin(self.begin());
         frontend::encode_query(self.server.output(), &unit.said.text);
         self.server.send(&leave.departure).await?;
-        self.server.begun().await?;
+        self.begun().await?;
         self.place = Place::Ours;
         let ran = self.relay().await?;
         self.settle_held(unit, leave, ran).await
@@ -397,7 +397,7 @@ impl Session {
     /// Passes an error on; the place that it names is one in the agent's whole text.
     async fn pass_error(&mut self, error: &Bytes) -> Result<(), End> {
         let moved = backend::moved_error(error, self.before);
-        Ok(self.client.pass(moved.as_ref().unwrap_or(error)).await?)
+        self.pass_failure(moved.as_ref().unwrap_or(error)).await
     }
 
     /// Passes the agent's COPY data on until it ends, or the server has had enough: then its error is returned, and

@@ -11,6 +11,7 @@ use super::call::Said;
 use super::epoch::UNSURE;
 use super::keep::Keeping;
 use super::meaning::Meaning;
+use super::wal::Wal;
 
 /// Who opened the transaction that the server is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub(crate) struct Work {
     pub(crate) change: Option<super::epoch::Change>,
     /// Whether something that was kept of it was given up.
     pub(crate) keeping_lost: bool,
+    /// What it filled of the server's log.
+    pub(crate) wal: Wal,
 }
 
 /// What is done to rows.

@@ -156,6 +156,7 @@ impl Session {
         let recorded = self.adapter.gate.record(*permitted, sending).await?;
         let (_, departure, in_flight, _) = recorded.depart()?;
         if !unit.is_read() {
+            self.writes = true;
             if owed.is_some() {
                 self.work.owed = owed;
             }

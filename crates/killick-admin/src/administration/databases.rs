@@ -5,7 +5,7 @@ use std::sync::Arc;
 use killick_gate::Blocking as _;
 use killick_gate::ports::StoreError;
 use killick_model::admin::{CredentialInfo, Injection};
-use killick_model::database::{Database, DatabaseLimits};
+use killick_model::database::Database;
 use killick_model::readiness::PrepareAsk;
 use killick_model::record::{Draft, Kind};
 use killick_model::{CredentialName, UpstreamName};
@@ -68,7 +68,7 @@ impl Administration {
             environment: ask.environment,
             role: ask.role,
             read_role: ask.read_role,
-            limits: DatabaseLimits::default(),
+            limits: ask.limits,
             lives_on: ask.lives_on,
             added: gate.now(),
         };

@@ -55,6 +55,7 @@ fn database_ask(database: &str) -> DatabaseAsk {
         role: Some("agents".into()),
         read_role: None,
         lives_on: None,
+        limits: killick_model::database::DatabaseLimits::default(),
         replace: false,
     }
 }

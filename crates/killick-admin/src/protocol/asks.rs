@@ -1,6 +1,6 @@
 //! What people ask for: sessions, databases, upstreams, credentials.
 
-use killick_model::database::DatabaseTls;
+use killick_model::database::{DatabaseLimits, DatabaseTls};
 use killick_model::{
     AgentName, CredentialName, EnvironmentName, ObjectRef, Scope, Tier, UpstreamName,
 };
@@ -65,6 +65,9 @@ pub struct DatabaseAsk {
     /// The object of another upstream that its files lie on.
     #[serde(default)]
     pub lives_on: Option<ObjectRef>,
+    /// What every session is held to.
+    #[serde(default)]
+    pub limits: DatabaseLimits,
     /// Takes the place of one with the same name.
     pub replace: bool,
 }

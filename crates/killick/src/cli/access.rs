@@ -286,9 +286,28 @@ pub(crate) struct DatabaseAddArgs {
     /// The object of another upstream that its files lie on; a snapshot then makes deleting that survivable
     #[arg(long, value_name = "UPSTREAM:KIND:ID", value_parser = parse_object)]
     pub(crate) lives_on: Option<ObjectRef>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// Takes the place of one with the same name
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+/// What every session of a database is held to.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// The longest that a statement may run [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub(crate) statement_timeout: Option<u64>,
+    /// The longest that a statement may wait for a lock [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub(crate) lock_timeout: Option<u64>,
+    /// The longest that an open transaction may be idle [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
+    pub(crate) idle_timeout: Option<u64>,
+    /// The most that the server may write to its log while the statements of one transaction run; 0 for any [default: 16GB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) wal_max: Option<u64>,
 }
 
 /// `killick point`
@@ -329,6 +348,26 @@ pub(crate) struct DatabasePrepareArgs {
     /// Prints what was found alone, and fails when a layer is missing
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+/// Reads a time limit as a server holds it: from 1 ms to 2^31 - 1 ms. 0 would be none at all.
+fn parse_limit(raw: &str) -> Result<u64, String> {
+    let millis = super::parse_duration(raw)?;
+    if (1..=i32::MAX.unsigned_abs().into()).contains(&millis) {
+        return Ok(millis);
+    }
+    Err("a time limit lies between 1ms and 24d".to_owned())
+}
+
+/// Reads a size: a number of bytes, or of `MB` or `GB`, each a power of two.
+fn parse_size(raw: &str) -> Result<u64, String> {
+    let (number, unit) = match (raw.strip_suffix("GB"), raw.strip_suffix("MB")) {
+        (Some(number), _) => (number, 1_u64 << 30),
+        (_, Some(number)) => (number, 1 << 20),
+        (None, None) => (raw, 1),
+    };
+    let size = number.trim().parse::<u64>().ok().and_then(|it| it.checked_mul(unit));
+    size.ok_or_else(|| "a size is a number of bytes, MB or GB: 512MB, 16GB, 0 for any".to_owned())
 }
 
 fn parse_object(raw: &str) -> Result<ObjectRef, String> {

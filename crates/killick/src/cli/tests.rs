@@ -78,7 +78,20 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
         "killick grant add --session s-1 --effect everything --count 1 --ttl 1h",
         "killick explain",
         "killick log show not_an_id",
+        "killick database add a --url postgres://h/d --environment staging --lock-timeout 0s",
+        "killick database add a --url postgres://h/d --environment staging --wal-max 99999999999GB",
     ] {
         assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn sizes_are_numbers_of_bytes_or_of_powers_of_two() {
+    for (raw, expected) in [("0", 0), ("512MB", 512 << 20), ("16GB", 16 << 30)] {
+        let line =
+            format!("killick database add a --url postgres://h/d --environment ci --wal-max {raw}");
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Database(DatabaseCommand::Add(args)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(args.limits.wal_max, Some(expected));
     }
 }

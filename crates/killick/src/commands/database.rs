@@ -3,12 +3,12 @@
 use killick_admin::protocol::{Command, DatabaseAsk, Reply};
 use killick_admin::secret::Secret;
 use killick_model::UpstreamName;
-use killick_model::database::DatabaseTls;
+use killick_model::database::{DatabaseLimits, DatabaseTls};
 use killick_model::readiness::{LayerState, PrepareAsk, Prepared};
 
 use super::{Ended, Session, unexpected};
 use crate::adapters;
-use crate::cli::{DatabaseAddArgs, DatabaseCommand, DatabasePrepareArgs};
+use crate::cli::{DatabaseAddArgs, DatabaseCommand, DatabasePrepareArgs, LimitArgs};
 use crate::failure::{Exit, Failure};
 use crate::secret_input;
 use crate::show::screen::aside;
@@ -60,8 +60,19 @@ fn asked(args: DatabaseAddArgs) -> Result<DatabaseAsk, Failure> {
         role: args.role,
         read_role: args.read_role,
         lives_on: args.lives_on,
+        limits: limits(&args.limits),
         replace: args.replace,
     })
+}
+
+fn limits(args: &LimitArgs) -> DatabaseLimits {
+    let shipped = DatabaseLimits::default();
+    DatabaseLimits {
+        statement_millis_max: args.statement_timeout.unwrap_or(shipped.statement_millis_max),
+        lock_millis_max: args.lock_timeout.unwrap_or(shipped.lock_millis_max),
+        idle_millis_max: args.idle_timeout.unwrap_or(shipped.idle_millis_max),
+        wal_bytes_max: args.wal_max.unwrap_or(shipped.wal_bytes_max),
+    }
 }
 
 /// The SQL is what was asked for, so it goes to standard output, ready to be piped; the findings stand beside it.
