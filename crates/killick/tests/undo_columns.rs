@@ -83,6 +83,11 @@ async fn columns_that_were_dropped_or_rewritten_come_back_with_their_values_and_
         "ALTER TABLE people DROP COLUMN blob, ADD COLUMN blob int DEFAULT 3",
         "BEGIN; ALTER TABLE people ADD COLUMN extra text; ALTER TABLE people DROP COLUMN tags; COMMIT",
         "DO $$ BEGIN ALTER TABLE people DROP COLUMN doc; END $$",
+        // What a column held at first counts, however often it is rewritten.
+        "BEGIN; ALTER TABLE people ALTER score TYPE numeric(12,4) USING 1; ALTER TABLE people ALTER score TYPE numeric(12,4) USING 2; COMMIT",
+        "BEGIN; ALTER TABLE people DROP COLUMN tags; ALTER TABLE people ADD COLUMN tags text[]; \
+         ALTER TABLE people DROP COLUMN tags, DROP COLUMN doc; COMMIT",
+        "BEGIN; TRUNCATE people; ALTER TABLE people DROP COLUMN doc; COMMIT",
     ] {
         stage.force(text).await;
         assert_ne!(stage.checksum(), before, "{text} did nothing");
@@ -146,6 +151,8 @@ async fn what_cannot_be_put_back_takes_a_human_or_is_not_done() {
     for text in [
         "BEGIN; UPDATE people SET age = 1 WHERE id = 3; ALTER TABLE people DROP COLUMN age CASCADE; COMMIT",
         "BEGIN; ALTER TABLE people DROP COLUMN doc; DELETE FROM people WHERE id = 3; COMMIT",
+        "BEGIN; ALTER TABLE people DROP COLUMN doc; TRUNCATE people; COMMIT",
+        "BEGIN; ALTER TABLE people DROP COLUMN doc; ALTER TABLE people RENAME COLUMN id TO number; COMMIT",
         "BEGIN; SAVEPOINT s; ALTER TABLE people DROP COLUMN doc; ROLLBACK TO s; \
          UPDATE people SET doc = NULL WHERE id = 3; COMMIT",
     ] {

@@ -72,6 +72,10 @@ impl Session {
     /// Keeps columns that a statement is about to take.
     pub(crate) async fn keep_columns(&mut self, losing: &[Losing]) -> Result<(), NotKept> {
         for one in losing {
+            let one = &self.not_yet_kept(one);
+            if one.columns.is_empty() {
+                continue;
+            }
             if let Some(why) = why_columns_not_kept(&one.relation, &one.columns) {
                 return Err(NotKept::Incomplete(why));
             }
@@ -86,6 +90,7 @@ impl Session {
                 .own(&on, &format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"))
                 .await?;
             self.unchanged_so_far(&one.relation).await?;
+            self.still_named(&one.relation).await?;
             let defined = self.is_leant_on(one).await?;
             let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
             if defined && !kept {
@@ -100,6 +105,32 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Returns what of it the transaction has not kept before: a column that was rewritten does not hold its former
+    /// values any more.
+    fn not_yet_kept(&self, losing: &Losing) -> Losing {
+        let images = self.work.keeping.iter().flat_map(|it| &it.images.columns);
+        let own = images.filter(|it| it.rows.oid == losing.relation.oid);
+        let kept: Vec<&LostColumn> = own.flat_map(|it| &it.lost).collect();
+        let fresh = |it: &&ColumnLoss| kept.iter().all(|column| column.name != it.name);
+        let columns = losing.columns.iter().filter(fresh).cloned().collect();
+        Losing { relation: Arc::clone(&losing.relation), columns }
+    }
+
+    /// Makes sure that the name which was locked is that of the table which was judged.
+    async fn still_named(&mut self, relation: &Relation) -> Result<(), NotKept> {
+        let name = TableImages::of(relation).quoted();
+        let sql = format!(
+            "SELECT pg_catalog.to_regclass({})::pg_catalog.oid::pg_catalog.int8",
+            literal(&name)
+        );
+        let rows = self.server.own(&Arc::clone(&self.departure), &sql).await?;
+        let oid = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+        if oid == Some(relation.oid.to_string()) {
+            return Ok(());
+        }
+        Err(NotKept::Incomplete(format!("{name} was renamed meanwhile")))
     }
 
     /// Returns whether something of the database's definitions hangs on the columns that are dropped: an index, a
@@ -187,20 +218,23 @@ impl Session {
         for at in 0..keeping.images.columns.len() {
             let part = keeping.next_part("left").await?;
             let Some(images) = keeping.images.columns.get_mut(at) else { break };
-            let names: Vec<String> = images.lost.iter().map(|it| literal(&it.name)).collect();
-            let there = format!(
-                "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a \
-                 WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
-                 AND a.attname IN ({}) ORDER BY a.attnum",
-                images.rows.oid,
-                names.join(", ")
-            );
-            let mut left = Vec::new();
-            for row in self.server.own(&on, &there).await? {
-                if let [Some(name), Some(kind)] = row.as_slice() {
+            let (mut left, mut keys) = (Vec::new(), 0_usize);
+            for row in self.server.own(&on, &columns_of(images.rows.oid)).await? {
+                let [Some(schema), Some(table), Some(name), Some(kind)] = row.as_slice() else {
+                    continue;
+                };
+                // It may have another name by now.
+                images.rows.schema.clone_from(schema);
+                images.rows.name.clone_from(table);
+                keys = keys.saturating_add(usize::from(images.rows.key.contains(name)));
+                if images.lost.iter().any(|it| it.name == *name && it.generated.is_none()) {
                     let (name, kind) = (name.clone(), kind.clone());
                     left.push(KeptColumn { name, kind, identity_always: false });
                 }
+            }
+            if keys != images.rows.key.len() {
+                let why = "the key of a table changed whose columns were kept by it";
+                return Err(NotKept::Incomplete(why.into()));
             }
             if left.is_empty() {
                 continue;
@@ -215,6 +249,16 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Returns the query for the names and types of all columns of a table, with its own name.
+fn columns_of(oid: u32) -> String {
+    format!(
+        "SELECT n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+    )
 }
 
 /// Returns the query for what hangs on columns: `column` for one that is computed from them or made of the row's type,

@@ -152,6 +152,12 @@ impl Session {
             return Err(NotKept::Incomplete("the recovery point is gone".into()));
         };
         for relation in &doomed.tables {
+            if keeping.images.columns.iter().any(|it| it.rows.oid == relation.oid) {
+                return Err(NotKept::Incomplete(format!(
+                    "columns of {}.{} were changed before in the same transaction",
+                    relation.schema, relation.name
+                )));
+            }
             // Copied before: what was rolled back since gave up its lock, so that the copy may be out of date.
             keeping.images.tables.retain(|table| table.oid != relation.oid);
             let mut images = TableImages::of(relation);
