@@ -134,6 +134,27 @@ impl Server {
             .arg("start"));
     }
 
+    /// Starts a server that follows this one and takes no changes.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let directory = TempDir::with_prefix("killick-pg-").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (bin, options) = (self.bin.clone(), self.options.clone());
+        let standby = Self { bin, port, directory, unprivileged: self.unprivileged, options };
+        if self.unprivileged {
+            run(Command::new("chown").arg("postgres").arg(standby.directory.path()));
+        }
+        run(self
+            .program("pg_basebackup")
+            .args(["-R", "-X", "stream", "-c", "fast", "-d", &self.url("postgres"), "-D"])
+            .arg(standby.path("data")));
+        standby.restart();
+        standby
+    }
+
     /// Returns what the server wrote into its log.
     #[must_use]
     pub fn log(&self) -> String {

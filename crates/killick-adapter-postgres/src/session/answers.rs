@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::engine::{End, Session};
 use super::extended::Prepared;
-use super::server::{Piece, ServerError};
+use super::server::{Piece, Server, ServerError};
 use super::unit::{Settle as _, Unit, is_control};
 use crate::wire::{backend, frontend};
 
@@ -86,9 +86,15 @@ impl Session {
 
     /// Awaits the answers to BEGIN. The server keeps them back until the statement that was sent with it has begun to
     /// answer, so that this is the time in which that runs and can be cancelled.
-    pub(crate) async fn begun(&mut self) -> Result<(), End> {
+    /// Returns the server's error where it begins no transaction that may write.
+    pub(crate) async fn begun(&mut self) -> Result<Option<Bytes>, End> {
         self.turn.at_server(true);
-        let begun = self.watched(async |server| server.begun().await).await;
+        let begun = async |server: &mut Server| match server.begun().await {
+            Ok(()) => Ok(None),
+            Err(ServerError::Refused { frame, .. }) => Ok(Some(frame)),
+            Err(error) => Err(error),
+        };
+        let begun = self.watched(begun).await;
         self.turn.at_server(false);
         begun
     }

@@ -206,7 +206,10 @@ impl Session {
             Err(refused) => self.say_refused(&refused).await?,
             Ok(leave) => {
                 if !unit.is_read() {
-                    self.open_transaction().await?;
+                    if let Err(error) = self.open_transaction().await? {
+                        self.not_begun(leave, &error).await?;
+                        return self.say_ready().await;
+                    }
                     if let Err(refused) = self.before_held(&unit).await? {
                         leave
                             .in_flight
@@ -366,13 +369,17 @@ impl Session {
         self.portals.clear();
     }
 
-    /// Opens the gateway's own transaction, unless one is open.
-    pub(crate) async fn open_transaction(&mut self) -> Result<(), End> {
+    /// Opens the gateway's own transaction, unless one is open. A standby begins none that may write: its error is
+    /// returned inside.
+    pub(crate) async fn open_transaction(&mut self) -> Result<Result<(), Bytes>, End> {
         if self.place == Place::Idle {
-            self.server.own(&self.departure, self.begin()).await?;
-            self.place = Place::Ours;
+            match self.server.own(&self.departure, self.begin()).await {
+                Ok(_) => self.place = Place::Ours,
+                Err(ServerError::Refused { frame, .. }) => return Ok(Err(frame)),
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Returns how the gateway's own transaction begins.

@@ -275,7 +275,14 @@ impl Session {
             Err(refused) => return self.refused_in_series(&refused).await,
         };
         if !unit.is_read() || unit.judged.locks {
-            self.open_transaction().await?;
+            if let Err(error) = self.open_transaction().await? {
+                self.drain().await?;
+                if !self.skipping {
+                    self.not_begun(leave, &error).await?;
+                    self.skipping = true;
+                }
+                return Ok(());
+            }
             if let Err(refused) = self.before_held(&unit).await? {
                 leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
                 return self.refused_in_series(&refused).await;

@@ -165,7 +165,9 @@ impl Session {
         if unit.is_read() {
             if unit.judged.locks {
                 // Locking rows counts as writing to the server.
-                self.open_transaction().await?;
+                if let Err(error) = self.open_transaction().await? {
+                    return self.not_begun(leave, &error).await;
+                }
             }
             return self.carry_read(unit, leave).await;
         }
@@ -174,7 +176,9 @@ impl Session {
                 if self.place == Place::Idle && !self.is_hidden(unit) {
                     return self.carry_begun(unit, leave).await;
                 }
-                self.open_transaction().await?;
+                if let Err(error) = self.open_transaction().await? {
+                    return self.not_begun(leave, &error).await;
+                }
                 if let Err(refused) = self.before_held(unit).await? {
                     leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
                     self.say_refused(&refused).await?;
@@ -184,6 +188,13 @@ impl Session {
             }
             Wrapping::Refuses | Wrapping::MayCommit => self.carry_alone(unit, leave).await,
         }
+    }
+
+    /// Passes on why the server began no transaction for a statement, which was not sent.
+    pub(crate) async fn not_begun(&mut self, leave: Leave, error: &Bytes) -> Result<bool, End> {
+        leave.in_flight.answered(true);
+        self.client.pass(error).await?;
+        Ok(false)
     }
 
     async fn send_refused_by_server(&mut self, unit: &Unit) -> Result<bool, End> {
@@ -242,7 +253,13 @@ impl Session {
         self.server.ask_begin(self.begin());
         frontend::encode_query(self.server.output(), &unit.said.text);
         self.server.send(&leave.departure).await?;
-        self.begun().await?;
+        if let Some(error) = self.begun().await? {
+            // A standby: what was sent behind it is skipped up to Sync.
+            frontend::encode_sync(self.server.output());
+            self.server.send(&leave.departure).await?;
+            self.hear_ready().await?;
+            return self.not_begun(leave, &error).await;
+        }
         self.place = Place::Ours;
         let ran = self.relay().await?;
         self.settle_held(unit, leave, ran).await
