@@ -32,6 +32,7 @@ pub(crate) mod images;
 pub(crate) mod keep;
 mod keep_columns;
 pub(crate) mod keep_definitions;
+mod keep_gone;
 pub(crate) mod keep_whole;
 pub(crate) mod made;
 pub(crate) mod meaning;

@@ -160,12 +160,13 @@ async fn in_transaction(
         report.definitions.clone_from(&gone.labels);
         definitions::make_types(own, gone).await?;
     }
-    let altered = fill_columns(own, with, images, ask, &mut report).await?;
+    let mut altered = fill_columns(own, with, images, ask, &mut report).await?;
     if let Some(gone) = &gone {
         definitions::make(own, gone).await?;
     }
-    for columns in &altered.columns {
+    for columns in &mut altered.columns {
         columns.finish(own).await?;
+        report.not_covered.append(&mut columns.short);
     }
     apply::release(own, altered.held()).await?;
     let tables = plan::order(own, &images.tables).await?;

@@ -64,7 +64,7 @@ pub struct DatabaseLimits {
     pub lock_millis_max: u64,
     /// `idle_in_transaction_session_timeout`, in milliseconds.
     pub idle_millis_max: u64,
-    /// Bytes of its write-ahead log that the server may write while the statements of one transaction run; 0 for any.
+    /// Bytes of its write-ahead log that the server may write while a transaction that changes something is open; 0 for any.
     pub wal_bytes_max: u64,
 }
 

@@ -198,6 +198,8 @@ pub(crate) struct Judge<'a> {
     locks: bool,
     pub(crate) literals_matter: bool,
     change: Option<Change>,
+    /// How deep in bodies of functions and DO blocks.
+    bodies: usize,
     /// Functions, views and rules that are being followed: `f` or `v` and their number.
     following: Vec<(char, u32)>,
     followed: HashSet<(char, u32)>,
@@ -215,6 +217,7 @@ impl<'a> Judge<'a> {
             locks: false,
             literals_matter: false,
             change: None,
+            bodies: 0,
             following: Vec::new(),
             followed: HashSet::new(),
         }
@@ -263,7 +266,8 @@ impl<'a> Judge<'a> {
         why: &str,
     ) {
         let (columns, why) = (Vec::new(), why.to_owned());
-        self.touched(Touch { group, effect, irreversible, object, columns, why });
+        let in_body = self.bodies > 0 && matches!(group, Group::Truncate | Group::Drop);
+        self.touched(Touch { group, effect, irreversible, object, columns, in_body, why });
     }
 
     fn touched(&mut self, touch: Touch) {
@@ -295,7 +299,8 @@ impl<'a> Judge<'a> {
     pub(crate) fn loses(&mut self, object: SqlObject, column: ColumnLoss, why: &str) {
         let effect = Effect::DESTROY.with(Facet::Unbounded);
         let (group, columns, why) = (Group::Alter, vec![column], why.to_owned());
-        self.touched(Touch { group, effect, irreversible: true, object, columns, why });
+        let in_body = self.bodies > 0;
+        self.touched(Touch { group, effect, irreversible: true, object, columns, in_body, why });
     }
 
     pub(crate) fn unrecognized(&mut self, why: &str) {

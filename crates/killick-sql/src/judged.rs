@@ -42,6 +42,10 @@ pub struct Touch {
     /// The columns of it that lose their values, when it is not the whole of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnLoss>,
+    /// Whether something is emptied, dropped or altered away in the body of a function or a DO block: what its names mean
+    /// by then, nobody has looked up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_body: bool,
     /// Why it was judged so, in one sentence.
     pub why: String,
 }

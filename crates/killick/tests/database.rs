@@ -191,7 +191,10 @@ async fn a_statement_that_floods_the_servers_log_is_stopped_and_nothing_of_it_la
     let url = stage.session("staging").await;
     // Minutes of work, unless somebody stops it.
     let flood = "INSERT INTO messages SELECT 100000 + g, 5, repeat(md5(g::text), 40) FROM generate_series(1, 20000000) g";
-    for text in [flood.to_owned(), format!("BEGIN; {flood}; COMMIT")] {
+    // What is said meanwhile does not begin the count anew.
+    let loud = "DO $$ BEGIN FOR i IN 1..5000 LOOP INSERT INTO messages SELECT 100000 + i * 20000 + g, 5, repeat('x', 200) \
+                FROM generate_series(1, 10000) g; RAISE NOTICE 'x'; END LOOP; END $$";
+    for text in [flood.to_owned(), format!("BEGIN; {flood}; COMMIT"), loud.to_owned()] {
         let said = said(&url, &text);
         assert!(!said.status.success());
         let why = String::from_utf8_lossy(&said.stderr).into_owned();

@@ -152,6 +152,13 @@ impl Stage {
 
     /// Puts the database back to where every file begins, and takes away roles that a file left.
     fn afresh(&self) {
+        // Transactions that a file left prepared keep the database from going.
+        let mut inside = Client::connect(&self.server.url("regression")).unwrap();
+        for row in inside.query("SELECT gid FROM pg_prepared_xacts").unwrap().rows {
+            let name = row[0].clone().unwrap().replace('\'', "''");
+            inside.query(&format!("ROLLBACK PREPARED '{name}'")).unwrap();
+        }
+        drop(inside);
         let mut direct = Client::connect(&self.server.url("postgres")).unwrap();
         let dropped = direct.query("DROP DATABASE regression WITH (FORCE)").unwrap();
         assert!(dropped.went_well(), "{dropped:?}");

@@ -1,5 +1,4 @@
 //! A standby behind the gateway: it is read, and what would change something gets the server's own answer.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::Path;
 

@@ -67,6 +67,7 @@ impl Session {
             // Work can happen inside of COMMIT: it happens here instead, and is counted.
             self.server.own(&self.departure, "SET CONSTRAINTS ALL IMMEDIATE").await?;
         }
+        self.last_look().await;
         if let Some(refusal) = self.over_wal().await {
             return Err(rolled_back(refusal));
         }

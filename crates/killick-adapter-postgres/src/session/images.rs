@@ -42,8 +42,18 @@ pub(crate) struct ColumnImages {
     pub(crate) lost: Vec<LostColumn>,
     /// Those of them that were there when the transaction ended, behind the key in the rows that are kept of after.
     pub(crate) left: Vec<KeptColumn>,
+    /// The numbers that the columns of the key have in the table, in the order of its names.
+    pub(crate) key_numbers: Vec<i16>,
     /// CHECK constraints that went with a column.
     pub(crate) checks: Vec<KeptCheck>,
+}
+
+impl ColumnImages {
+    /// Returns whether a column of the table by its name and number is one of the key.
+    pub(crate) fn is_key(&self, name: &str, number: &str) -> bool {
+        let mut key = self.rows.key.iter().zip(&self.key_numbers);
+        key.any(|(key, at)| key == name && at.to_string() == number)
+    }
 }
 
 /// A CHECK constraint.
@@ -60,6 +70,10 @@ pub(crate) struct KeptCheck {
 pub(crate) struct LostColumn {
     /// Its name.
     pub(crate) name: String,
+    /// Its number in the table (`attnum`).
+    pub(crate) number: i16,
+    /// Whether it was dropped; otherwise its values were rewritten.
+    pub(crate) dropped: bool,
     /// Its type and collation as DDL writes them.
     pub(crate) declared: String,
     /// NOT NULL.
@@ -222,9 +236,14 @@ pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns a text as a literal of SQL, under `standard_conforming_strings`.
+/// Returns a text as a literal of SQL.
 pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        // Whatever the session says that a backslash means.
+        return format!("E'{}'", quoted.replace('\\', r"\\"));
+    }
+    format!("'{quoted}'")
 }
 
 #[cfg(test)]
@@ -234,7 +253,8 @@ mod tests {
     #[test]
     fn names_and_texts_cannot_leave_their_quotes() {
         assert_eq!(quoted("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
-        assert_eq!(literal("it's \\"), "'it''s \\'");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("it's \\"), r"E'it''s \\'");
         assert_eq!(list(["a", "b c"].into_iter()), "\"a\", \"b c\"");
     }
 }

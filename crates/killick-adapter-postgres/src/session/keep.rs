@@ -228,6 +228,7 @@ impl Session {
             .ok_or_else(|| NotKept::Incomplete("the transaction has no number".into()))?;
         keeping.images.xid.clone_from(&xid);
         self.keep_left(keeping).await?;
+        self.nothing_else_went(&keeping.images, own).await?;
         let catalogue = self.known.catalogue();
         let plain = self.is_plain();
         let hints = match (plain, self.work.said.first(), self.work.judged.first()) {

@@ -62,9 +62,16 @@ pub(crate) fn add_losses(losing: &mut Vec<Losing>, catalogue: &Catalogue, touch:
     let relation = touch.object.oid.and_then(|oid| catalogue.relations.get(&oid));
     let Some(relation) = relation else { return };
     let columns = touch.columns.clone();
-    match losing.iter_mut().find(|it| it.relation.oid == relation.oid) {
-        Some(it) => it.columns.extend(columns),
-        None => losing.push(Losing { relation: Arc::clone(relation), columns }),
+    if losing.iter().all(|it| it.relation.oid != relation.oid) {
+        losing.push(Losing { relation: Arc::clone(relation), columns: Vec::new() });
+    }
+    let own = losing.iter_mut().find(|it| it.relation.oid == relation.oid);
+    let Some(own) = own else { return };
+    for column in columns {
+        match own.columns.iter_mut().find(|it| it.name == column.name) {
+            Some(it) => it.dropped |= column.dropped,
+            None => own.columns.push(column),
+        }
     }
 }
 
@@ -72,10 +79,6 @@ impl Session {
     /// Keeps columns that a statement is about to take.
     pub(crate) async fn keep_columns(&mut self, losing: &[Losing]) -> Result<(), NotKept> {
         for one in losing {
-            let one = &self.not_yet_kept(one);
-            if one.columns.is_empty() {
-                continue;
-            }
             if let Some(why) = why_columns_not_kept(&one.relation, &one.columns) {
                 return Err(NotKept::Incomplete(why));
             }
@@ -90,7 +93,7 @@ impl Session {
                 .own(&on, &format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"))
                 .await?;
             self.unchanged_so_far(&one.relation).await?;
-            self.still_named(&one.relation).await?;
+            self.still_the_same(&one.relation).await?;
             let defined = self.is_leant_on(one).await?;
             let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
             if defined && !kept {
@@ -107,30 +110,53 @@ impl Session {
         Ok(())
     }
 
-    /// Returns what of it the transaction has not kept before: a column that was rewritten does not hold its former
-    /// values any more.
-    fn not_yet_kept(&self, losing: &Losing) -> Losing {
+    /// Returns whether a column is kept already, as it was before the transaction.
+    fn is_kept_already(&self, oid: u32, column: &LostColumn) -> Result<bool, NotKept> {
         let images = self.work.keeping.iter().flat_map(|it| &it.images.columns);
-        let own = images.filter(|it| it.rows.oid == losing.relation.oid);
-        let kept: Vec<&LostColumn> = own.flat_map(|it| &it.lost).collect();
-        let fresh = |it: &&ColumnLoss| kept.iter().all(|column| column.name != it.name);
-        let columns = losing.columns.iter().filter(fresh).cloned().collect();
-        Losing { relation: Arc::clone(&losing.relation), columns }
+        let mut own = images.filter(|it| it.rows.oid == oid).flat_map(|it| &it.lost);
+        match own.find(|it| it.number == column.number || it.name == column.name) {
+            None => Ok(false),
+            // One that the transaction made in its place; whether others went, its end looks for by number.
+            Some(kept) if kept.dropped && column.dropped => Ok(true),
+            Some(kept) if !kept.dropped && !column.dropped && kept.number == column.number => {
+                Ok(true)
+            }
+            Some(_) => Err(NotKept::Incomplete(
+                "a column was changed more than once in the same transaction".into(),
+            )),
+        }
     }
 
-    /// Makes sure that the name which was locked is that of the table which was judged.
-    async fn still_named(&mut self, relation: &Relation) -> Result<(), NotKept> {
-        let name = TableImages::of(relation).quoted();
-        let sql = format!(
-            "SELECT pg_catalog.to_regclass({})::pg_catalog.oid::pg_catalog.int8",
-            literal(&name)
-        );
+    /// Makes sure that what was locked under a name is the table that was judged, as it was judged.
+    pub(crate) async fn still_the_same(&mut self, relation: &Relation) -> Result<(), NotKept> {
+        let (name, key) = (TableImages::of(relation).quoted(), key_of(relation));
+        let sql = same_text(&name);
         let rows = self.server.own(&Arc::clone(&self.departure), &sql).await?;
-        let oid = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        if oid == Some(relation.oid.to_string()) {
+        let columns =
+            relation.columns.iter().map(|it| format!("{} {} {}", it.number, it.type_oid, it.name));
+        let expected = [relation.oid.to_string(), columns.collect::<Vec<_>>().join(", ")];
+        let found = rows.first().map(Vec::as_slice);
+        let same = match found {
+            Some([Some(oid), Some(columns), Some(keys)]) => {
+                let numbers: Option<Vec<String>> = key
+                    .iter()
+                    .map(|name| relation.columns.iter().find(|it| it.name == *name))
+                    .map(|column| column.map(|it| it.number.to_string()))
+                    .collect();
+                let wanted = numbers.map(|mut it| {
+                    it.sort();
+                    it.join(" ")
+                });
+                let keyed =
+                    key.is_empty() || wanted.is_some_and(|it| keys.split(',').any(|k| k == it));
+                [oid.clone(), columns.clone()] == expected && keyed
+            }
+            _ => false,
+        };
+        if same {
             return Ok(());
         }
-        Err(NotKept::Incomplete(format!("{name} was renamed meanwhile")))
+        Err(NotKept::Incomplete(format!("{name} was changed by somebody else meanwhile")))
     }
 
     /// Returns whether something of the database's definitions hangs on the columns that are dropped: an index, a
@@ -162,14 +188,21 @@ impl Session {
         let oid = losing.relation.oid;
         let mut lost = Vec::new();
         for loss in &losing.columns {
-            // One that is not there is the server's to complain about.
+            // One that is not there: the server complains, or was told not to.
             let rows = self.server.own(&on, &details(oid, &loss.name)).await?;
-            if let Some(column) = rows.first().and_then(|row| lost_column(&loss.name, row)) {
+            let column = rows.first().and_then(|row| lost_column(loss, row));
+            if let Some(column) = column {
+                if self.is_kept_already(oid, &column)? {
+                    continue;
+                }
                 let besides = self.server.own(&on, &besides(oid, &loss.name)).await?;
                 let besides =
                     besides.into_iter().filter_map(|row| row.into_iter().next().flatten());
                 lost.push(LostColumn { besides: besides.collect(), ..column });
             }
+        }
+        if lost.is_empty() {
+            return Ok(());
         }
         let Some(keeping) = self.work.keeping.as_mut() else {
             return Err(NotKept::Incomplete("the recovery point is gone".into()));
@@ -201,8 +234,10 @@ impl Session {
             "a column of {}.{} that comes back stands behind the others; columns that were added stay",
             rows.schema, rows.name
         ));
-        // A table of which columns were kept before keeps those: they are what was there before the transaction.
-        keeping.images.columns.push(ColumnImages { rows, lost, left: Vec::new(), checks });
+        let number = |name: &String| losing.relation.columns.iter().find(|it| it.name == *name);
+        let key_numbers = rows.key.iter().filter_map(number).map(|it| it.number).collect();
+        let left = Vec::new();
+        keeping.images.columns.push(ColumnImages { rows, lost, left, key_numbers, checks });
         Ok(())
     }
 
@@ -216,17 +251,19 @@ impl Session {
         }
         let on = Arc::clone(&self.departure);
         for at in 0..keeping.images.columns.len() {
-            let part = keeping.next_part("left").await?;
-            let Some(images) = keeping.images.columns.get_mut(at) else { break };
+            let Some(images) = keeping.images.columns.get(at).cloned() else { break };
             let (mut left, mut keys) = (Vec::new(), 0_usize);
             for row in self.server.own(&on, &columns_of(images.rows.oid)).await? {
-                let [Some(schema), Some(table), Some(name), Some(kind)] = row.as_slice() else {
+                let [Some(schema), Some(table), Some(number), Some(name), Some(kind)] =
+                    row.as_slice()
+                else {
                     continue;
                 };
-                // It may have another name by now.
-                images.rows.schema.clone_from(schema);
-                images.rows.name.clone_from(table);
-                keys = keys.saturating_add(usize::from(images.rows.key.contains(name)));
+                if *schema != images.rows.schema || *table != images.rows.name {
+                    let why = "a table was renamed of which columns were kept";
+                    return Err(NotKept::Incomplete(why.into()));
+                }
+                keys = keys.saturating_add(usize::from(images.is_key(name, number)));
                 if images.lost.iter().any(|it| it.name == *name && it.generated.is_none()) {
                     let (name, kind) = (name.clone(), kind.clone());
                     left.push(KeptColumn { name, kind, identity_always: false });
@@ -239,22 +276,39 @@ impl Session {
             if left.is_empty() {
                 continue;
             }
+            let part = keeping.next_part("left").await?;
             let names = images.rows.key.iter().chain(left.iter().map(|it| &it.name));
             let columns = list(names.map(String::as_str));
             let table = images.rows.quoted();
             let sql = format!("COPY (SELECT {columns} FROM ONLY {table}) TO STDOUT");
             let rows = self.server.own_copy_out(&on, &sql, keeping.writer.as_mut()).await?;
-            images.rows.after = Some(KeptRows { part, rows });
-            images.left = left;
+            if let Some(images) = keeping.images.columns.get_mut(at) {
+                images.rows.after = Some(KeptRows { part, rows });
+                images.left = left;
+            }
         }
         Ok(())
     }
 }
 
+/// Returns the query for what a table of a name is: its number, its columns, and the columns of its keys, none if it is
+/// no table, or has children.
+fn same_text(name: &str) -> String {
+    format!(
+        "SELECT c.oid::pg_catalog.text, (SELECT pg_catalog.string_agg(a.attnum::pg_catalog.text || ' ' || a.atttypid::pg_catalog.text || ' ' || a.attname::pg_catalog.text, ', ' ORDER BY a.attnum) \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), \
+         COALESCE((SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k::pg_catalog.text, ' ' ORDER BY k::pg_catalog.text COLLATE pg_catalog.\"C\") FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) k), ',') \
+         FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL), '') \
+         FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({})::pg_catalog.oid AND c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog.\"char\" \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhparent OPERATOR(pg_catalog.=) c.oid)",
+        literal(name)
+    )
+}
+
 /// Returns the query for the names and types of all columns of a table, with its own name.
 fn columns_of(oid: u32) -> String {
     format!(
-        "SELECT n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
+        "SELECT n.nspname::text, c.relname::text, a.attnum::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
@@ -292,7 +346,7 @@ fn checks_of(oid: u32, names: &[String]) -> String {
 /// Returns the query for how a column is defined.
 fn details(oid: u32, name: &str) -> String {
     format!(
-        "SELECT {DECLARED}, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated::text \
+        "SELECT {DECLARED}, a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated::text, a.attnum::text \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = {}",
@@ -300,13 +354,15 @@ fn details(oid: u32, name: &str) -> String {
     )
 }
 
-fn lost_column(name: &str, row: &[Option<String>]) -> Option<LostColumn> {
-    let [Some(declared), not_null, expression, generated] = row else { return None };
+fn lost_column(loss: &ColumnLoss, row: &[Option<String>]) -> Option<LostColumn> {
+    let [Some(declared), not_null, expression, generated, Some(number)] = row else { return None };
     let computed = generated.as_deref().is_some_and(|it| !it.is_empty());
     let (default, generated) =
         if computed { (None, expression.clone()) } else { (expression.clone(), None) };
     Some(LostColumn {
-        name: name.to_owned(),
+        name: loss.name.clone(),
+        number: number.parse().ok()?,
+        dropped: loss.dropped,
         declared: declared.clone(),
         not_null: not_null.as_deref() == Some("t"),
         default,

@@ -79,6 +79,11 @@ impl Session {
         }
         let passes = |it: &Relation| it.persistence == 't' || self.work.made.contains(&it.oid);
         doomed.columns.retain(|it| !passes(&it.relation));
+        // What goes whole is kept whole.
+        let whole: Vec<u32> = doomed.tables.iter().map(|it| it.oid).collect();
+        doomed.columns.retain(|it| !whole.contains(&it.relation.oid));
+        let taken = |it: &Touch| is_doom(it) || loses_columns(it);
+        doomed.in_body = unit.judged.touches.iter().any(|it| it.in_body && taken(it));
         doomed
     }
 
@@ -102,6 +107,10 @@ impl Session {
     }
 
     async fn keep_doomed(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
+        if doomed.in_body {
+            let why = "it is emptied, dropped or altered in the body of a function or a DO block";
+            return Err(NotKept::Incomplete(why.into()));
+        }
         if !doomed.tables.is_empty() || doomed.definitions {
             self.keep_whole(doomed).await?;
         }
@@ -136,6 +145,7 @@ impl Session {
             let table = TableImages::of(relation).quoted();
             let lock = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE");
             self.server.own(&on, &lock).await?;
+            self.still_the_same(relation).await?;
         }
         for relation in &doomed.tables {
             self.unchanged_so_far(relation).await?;
@@ -200,6 +210,8 @@ struct Doomed {
     definitions: bool,
     /// Columns that lose their values.
     columns: Vec<Losing>,
+    /// Whether some of it happens in the body of a function.
+    in_body: bool,
 }
 
 impl Doomed {

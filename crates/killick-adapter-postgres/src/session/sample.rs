@@ -78,9 +78,10 @@ impl Session {
         let lost = found.iter_mut().filter(|one| one.rows.is_some() && !one.created_by_session);
         for one in lost.take(TABLES_MAX) {
             let Some(relation) = relation_of(&catalogue, &one.object) else { continue };
-            let holds_rows =
-                matches!(relation.kind, RelationKind::Table | RelationKind::Materialised);
-            let Some(sought) = sought(relation).filter(|_| holds_rows) else { continue };
+            let Some(sought) = sought(relation).filter(|_| relation.kind == RelationKind::Table)
+            else {
+                continue;
+            };
             match rows_of(&mut own, relation, &sought).await {
                 Some(rows) if !rows.is_empty() => drop(one.extra.insert(SAMPLE.into(), rows)),
                 Some(_) => {}
@@ -104,11 +105,25 @@ struct Sought {
 }
 
 async fn rows_of(own: &mut Own, relation: &Relation, sought: &Sought) -> Option<Vec<String>> {
+    let table = format!("{}.{}", quoted(&relation.schema), quoted(&relation.name));
+    let lock = format!("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE");
+    // What has the name by now may be a view that somebody put in its place, and would run as the login.
+    let same = format!(
+        "SELECT oid::text FROM pg_class WHERE oid = to_regclass({}) AND relkind = 'r'",
+        literal(&table)
+    );
     let sql = sample_text(relation, sought);
     let Own { server, departure, .. } = own;
-    let all = ["BEGIN READ ONLY", SEARCH_TIMEOUT, sql.as_str(), "COMMIT"];
-    let answers = server.own_all(departure, &all).await.ok()?;
-    let rows = answers.into_iter().nth(2)?;
+    let begin = ["BEGIN READ ONLY", SEARCH_TIMEOUT, lock.as_str(), same.as_str()];
+    let found = server.own_all(departure, &begin).await.ok()?.into_iter().nth(3)?;
+    if found.first().and_then(|row| row.first().cloned().flatten())
+        != Some(relation.oid.to_string())
+    {
+        server.own(departure, "ROLLBACK").await.ok()?;
+        return Some(Vec::new());
+    }
+    let answers = server.own_all(departure, &[sql.as_str(), "COMMIT"]).await.ok()?;
+    let rows = answers.into_iter().next()?;
     Some(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
 }
 

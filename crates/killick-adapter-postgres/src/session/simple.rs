@@ -12,6 +12,7 @@ use super::server::{Piece, ServerError};
 use super::texts::{Next, changes_names};
 use super::transaction::Place;
 use super::unit::{Leave, Settle as _, Unit, is_control};
+use super::wal::Wal;
 use crate::wire::{backend, frontend};
 
 /// What a server says to statements of a failed transaction.
@@ -308,6 +309,7 @@ impl Session {
         change.answered();
         self.server.own(&leave.departure, &default(true)).await?;
         leave.in_flight.answered(ran.tag.is_none());
+        self.work.wal = Wal::default();
         if ran.tag.is_some() {
             self.known.stale = true;
             self.done(unit).await?;
@@ -429,6 +431,7 @@ impl Session {
 
     async fn copy_data(&mut self) -> Result<Option<Bytes>, End> {
         loop {
+            self.look_if_due().await;
             let frame = tokio::select! {
                 frame = self.client.next() => frame?,
                 piece = self.server.next() => match piece? {

@@ -170,7 +170,8 @@ impl Session {
     fn promise(&self, unit: &Unit) -> Option<PointId> {
         let destroys = |it: &&Touch| it.effect.word() == EffectWord::Destroy;
         let mut destroying = unit.judged.touches.iter().filter(destroys).peekable();
-        if destroying.peek().is_none() || !unit.is_held() || !destroying.all(is_kept) {
+        let kept = |it: &Touch| is_kept(it) && !it.in_body;
+        if destroying.peek().is_none() || !unit.is_held() || !destroying.all(kept) {
             return None;
         }
         let drops = unit.judged.touches.iter().any(|it| it.group == Group::Drop && is_doom(it));

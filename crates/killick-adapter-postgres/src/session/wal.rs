@@ -1,7 +1,8 @@
-//! How much of the write-ahead log statements that change something may fill.
+//! How much of the write-ahead log a transaction may fill.
 //!
-//! No server says what one session writes while its statement runs: what the whole server writes meanwhile is counted,
-//! so that a busy neighbour makes it stricter, never milder. A statement that goes over is cancelled.
+//! No server says what one session writes while it runs: what the whole server writes is counted, from shortly after the
+//! first statement that changes something, so that a busy neighbour makes it stricter, never milder. A statement that
+//! runs when it is over is cancelled, and nothing of the transaction lasts.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use killick_model::database::Database;
-use killick_model::{Code, Refusal};
+use killick_model::{Code, Refusal, UnixMillis};
 
 use super::adapter::PostgresAdapter;
 use super::cancel::send_cancel;
@@ -17,8 +18,8 @@ use super::engine::{End, Session};
 use super::server::{Server, ServerError};
 use crate::wire::backend;
 
-/// How often it is looked at; a statement that is faster is not looked at at all.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often it is looked at; a transaction that is faster is not looked at at all.
+const LOOK_MILLIS: u64 = 500;
 /// Where the log stands, in bytes; on a standby, which writes none, nothing.
 const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL \
     ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0') END";
@@ -26,18 +27,28 @@ const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NUL
 /// What a transaction has filled of the log.
 #[derive(Default)]
 pub(crate) struct Wal {
-    /// Bytes that the server wrote while its statements ran.
+    /// Bytes that the server wrote while it was open.
     bytes: u64,
     /// Whether that is more than the database allows; nothing of the transaction lasts then.
     over: bool,
+    /// Where the log stood when it was last looked at.
+    stood: Option<u64>,
+    /// When it is looked at next.
+    due: Option<UnixMillis>,
 }
 
 impl Wal {
-    /// Takes in where the log stood and stands; returns whether it is over now.
-    fn grew(&mut self, from: u64, to: u64, bytes_max: u64) -> bool {
+    /// Takes in where the log stands; returns whether it is over now.
+    fn stands(&mut self, to: u64, bytes_max: u64) -> bool {
+        let from = self.stood.replace(to).unwrap_or(to);
         self.bytes = self.bytes.saturating_add(to.saturating_sub(from));
         self.over |= self.bytes > bytes_max;
         self.over
+    }
+
+    /// Returns when it is looked at next: from the first statement that changes something on, whatever answers come.
+    fn next_look(&mut self, now: UnixMillis) -> UnixMillis {
+        *self.due.get_or_insert_with(|| now.plus_millis(LOOK_MILLIS))
     }
 }
 
@@ -49,13 +60,15 @@ impl Session {
     ) -> Result<T, End> {
         let bytes_max = self.database.limits.wal_bytes_max;
         let mut next = pin!(what(&mut self.server));
-        let mut stood = None;
         loop {
+            let now = self.adapter.gate.now();
+            let left = self.work.wal.next_look(now).since_millis(now);
+            let over = self.work.wal.over;
             let look = async {
-                if bytes_max == 0 || self.work.wal.over {
+                if bytes_max == 0 || over {
                     return std::future::pending().await;
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(Duration::from_millis(left)).await;
                 position(&self.adapter, &self.database).await
             };
             let stands = tokio::select! {
@@ -63,12 +76,37 @@ impl Session {
                 gone = self.client.gone() => return Err(gone.into()),
                 stands = look => stands,
             };
-            if let (Some(from), Some(to)) = (stood, stands)
-                && self.work.wal.grew(from, to, bytes_max)
+            self.work.wal.due = None;
+            if let Some(to) = stands
+                && self.work.wal.stands(to, bytes_max)
             {
                 send_cancel(&self.adapter, &self.cancel).await;
             }
-            stood = stands.or(stood);
+        }
+    }
+
+    /// Looks where the log stands, when it is time, while rows come in.
+    pub(crate) async fn look_if_due(&mut self) {
+        let bytes_max = self.database.limits.wal_bytes_max;
+        let now = self.adapter.gate.now();
+        if bytes_max == 0 || self.work.wal.over || self.work.wal.next_look(now) > now {
+            return;
+        }
+        self.work.wal.due = None;
+        if let Some(to) = position(&self.adapter, &self.database).await
+            && self.work.wal.stands(to, bytes_max)
+        {
+            send_cancel(&self.adapter, &self.cancel).await;
+        }
+    }
+
+    /// Looks once more where the log stands, at the end of a transaction in which it was looked at before.
+    pub(crate) async fn last_look(&mut self) {
+        if self.work.wal.stood.is_some() && !self.work.wal.over {
+            let bytes_max = self.database.limits.wal_bytes_max;
+            if let Some(to) = position(&self.adapter, &self.database).await {
+                self.work.wal.stands(to, bytes_max);
+            }
         }
     }
 
@@ -79,7 +117,7 @@ impl Session {
         }
         let most = self.database.limits.wal_bytes_max >> 20;
         let why = format!(
-            "the server wrote more than {most} MB of its log while the transaction's statements ran"
+            "the server wrote more than {most} MB of its log while the transaction was open"
         );
         let mut refusal = self.refuse(Code::TooMany, why).await;
         refusal.not_done = "the statement was stopped; nothing of the transaction lasts".into();
@@ -116,10 +154,8 @@ mod tests {
     #[test]
     fn what_is_written_adds_up_over_statements_and_a_log_that_begins_anew_counts_nothing() {
         let mut wal = Wal::default();
-        assert!(!wal.grew(100, 600, 1000));
-        assert!(!wal.grew(9000, 9400, 1000));
-        assert!(!wal.grew(9400, 10, 1000));
-        assert!(wal.grew(10, 200, 1000));
-        assert!(wal.over);
+        for (at, over) in [(9000, false), (9500, false), (9900, false), (10, false), (120, true)] {
+            assert_eq!(wal.stands(at, 1000), over, "{at}");
+        }
     }
 }

@@ -20,8 +20,19 @@ use crate::session::own::Own;
 pub(super) struct Columns<'a> {
     at: usize,
     images: &'a ColumnImages,
-    /// Those that lost values and are there, as DDL writes their types.
-    present: BTreeMap<String, String>,
+    /// Those that lost values and are there.
+    present: BTreeMap<String, Present>,
+    /// What cannot be as it was.
+    pub(super) short: Vec<String>,
+}
+
+/// A column that is there.
+struct Present {
+    /// Its type and collation as DDL writes them.
+    declared: String,
+    /// Its type alone.
+    kind: String,
+    number: i16,
 }
 
 /// Plans what happens to each row of a table that lost values.
@@ -32,7 +43,8 @@ pub(super) async fn plan<'a>(
     at: usize,
     images: &'a ColumnImages,
 ) -> Result<(Columns<'a>, UndoneTable), UndoError> {
-    let columns = Columns { at, images, present: present(own, images).await? };
+    let present = present(own, images).await?;
+    let columns = Columns { at, images, present, short: Vec::new() };
     columns.bring(own, points, &ask.point).await?;
     let sql = columns.planned();
     let planned = decide(own, at, &images.rows, ask, &sql).await?;
@@ -42,7 +54,7 @@ pub(super) async fn plan<'a>(
 async fn present(
     own: &mut Own,
     images: &ColumnImages,
-) -> Result<BTreeMap<String, String>, UndoError> {
+) -> Result<BTreeMap<String, Present>, UndoError> {
     let table = &images.rows;
     let sql = format!("SELECT pg_catalog.to_regclass({})::oid", literal(&table.quoted()));
     let there = own.ask(&sql).await?.into_iter().next().and_then(|row| row.into_iter().next());
@@ -52,18 +64,28 @@ async fn present(
             table.quoted()
         )));
     }
-    let names: Vec<String> = images.lost.iter().map(|it| literal(&it.name)).collect();
     let sql = format!(
-        "SELECT a.attname::text, {DECLARED} FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-         WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped AND a.attname IN ({})",
-        table.oid,
-        names.join(", ")
+        "SELECT a.attname::text, {DECLARED}, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnum::text \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+         WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped",
+        table.oid
     );
-    let mut present = BTreeMap::new();
+    let (mut present, mut keys) = (BTreeMap::new(), 0_usize);
     for row in own.ask(&sql).await? {
-        if let [Some(name), Some(declared)] = row.as_slice() {
-            present.insert(name.clone(), declared.clone());
+        let [Some(name), Some(declared), Some(kind), Some(raw)] = row.as_slice() else { continue };
+        let (declared, kind) = (declared.clone(), kind.clone());
+        keys = keys.saturating_add(usize::from(images.is_key(name, raw)));
+        let Ok(number) = raw.parse() else { continue };
+        if images.lost.iter().any(|it| it.name == *name) {
+            present.insert(name.clone(), Present { declared, kind, number });
         }
+    }
+    // By other columns other rows would be found.
+    if keys != table.key.len() {
+        return Err(UndoError::Impossible(format!(
+            "the key of {} is not the one by which its values were kept",
+            table.quoted()
+        )));
     }
     Ok(present)
 }
@@ -79,7 +101,12 @@ impl Columns<'_> {
 
     /// Returns whether the column is there with another type.
     fn differs(&self, column: &LostColumn) -> bool {
-        self.present.get(&column.name).is_some_and(|declared| *declared != column.declared)
+        self.present.get(&column.name).is_some_and(|it| it.declared != column.declared)
+    }
+
+    /// Returns whether the column is gone, or another one stands in its place, which has nothing of what it had.
+    fn is_fresh(&self, column: &LostColumn) -> bool {
+        self.present.get(&column.name).is_none_or(|it| it.number != column.number)
     }
 
     /// Returns the columns whose values were kept, the computed ones left out.
@@ -194,20 +221,25 @@ impl Columns<'_> {
         if !steps.is_empty() {
             own.ask(&format!("ALTER TABLE ONLY {} {}", table.quoted(), steps.join(", "))).await?;
         }
-        let set: Vec<String> =
-            self.valued().map(|it| format!("{0} = b.{0}", quoted(&it.name))).collect();
-        if set.is_empty() {
-            return Ok(());
+        // A column that was gone has nothing newer in any row.
+        let (gone, there): (Vec<&LostColumn>, Vec<&LostColumn>) =
+            self.valued().partition(|it| self.is_absent(it));
+        for (columns, only) in [(gone, ""), (there, "p.state = 'go' AND ")] {
+            let set: Vec<String> =
+                columns.iter().map(|it| format!("{0} = b.{0}", quoted(&it.name))).collect();
+            if set.is_empty() {
+                continue;
+            }
+            own.ask(&format!(
+                "UPDATE ONLY {} c SET {} FROM {} b JOIN {} p ON p.row = b.ctid WHERE {only}{}",
+                table.quoted(),
+                set.join(", "),
+                before(self.at),
+                plan_name(self.at),
+                key_match("c", "b", table),
+            ))
+            .await?;
         }
-        own.ask(&format!(
-            "UPDATE ONLY {} c SET {} FROM {} b JOIN {} p ON p.row = b.ctid WHERE p.state = 'go' AND {}",
-            table.quoted(),
-            set.join(", "),
-            before(self.at),
-            plan_name(self.at),
-            key_match("c", "b", table),
-        ))
-        .await?;
         self.bring_back(own, &differing).await?;
         self.check(own).await
     }
@@ -257,7 +289,43 @@ impl Columns<'_> {
             key_match("c", "n", table),
         ))
         .await?;
+        for column in differing {
+            self.is_uncut(own, column).await?;
+        }
         Ok(())
+    }
+
+    /// Makes sure that a newer value means in the former type what it meant in the one that it had.
+    async fn is_uncut(&self, own: &mut Own, column: &LostColumn) -> Result<(), UndoError> {
+        let former = self.table().columns.iter().find(|it| it.name == column.name);
+        let (Some(present), Some(former)) = (self.present.get(&column.name), former) else {
+            return Ok(());
+        };
+        let casts = format!(
+            "SELECT (SELECT count(*) FROM pg_catalog.pg_cast WHERE castsource = {from}::regtype AND casttarget = {to}::regtype) \
+             + (SELECT count(*) FROM pg_catalog.pg_type WHERE oid = {to}::regtype AND (typcategory = 'S' OR oid = {from}::regtype))",
+            from = literal(&former.kind),
+            to = literal(&present.kind)
+        );
+        let name = quoted(&column.name);
+        let back = if number(own, &casts).await? > 0 {
+            format!("c.{name}::{}::text", present.kind)
+        } else {
+            format!("c.{name}::text")
+        };
+        let table = self.table().quoted();
+        let sql = format!(
+            "SELECT count(*) FROM ONLY {table} c JOIN {} n ON {} WHERE {back} IS DISTINCT FROM n.{name}",
+            self.aside(),
+            key_match("c", "n", self.table()),
+        );
+        match number(own, &sql).await? {
+            0 => Ok(()),
+            cut => Err(UndoError::Impossible(format!(
+                "{cut} newer values of column {name} of {table} do not fit its former type {}",
+                column.declared
+            ))),
+        }
     }
 
     /// Compares every row that got its values back with what was kept.
@@ -288,13 +356,14 @@ impl Columns<'_> {
     }
 
     /// Gives the columns back what else they had, once all that their defaults may need is there.
-    pub(super) async fn finish(&self, own: &mut Own) -> Result<(), UndoError> {
+    pub(super) async fn finish(&mut self, own: &mut Own) -> Result<(), UndoError> {
         own.ask("SET CONSTRAINTS ALL IMMEDIATE").await?;
         let table = self.table().quoted();
         for column in &self.images.lost {
             let name = quoted(&column.name);
-            let (absent, differs) = (self.is_absent(column), self.differs(column));
-            if let Some(default) = column.default.as_ref().filter(|_| absent || differs) {
+            let (absent, anew) =
+                (self.is_absent(column), self.is_fresh(column) || self.differs(column));
+            if let Some(default) = column.default.as_ref().filter(|_| anew) {
                 own.ask(&format!(
                     "ALTER TABLE ONLY {table} ALTER COLUMN {name} SET DEFAULT {default}"
                 ))
@@ -310,11 +379,21 @@ impl Columns<'_> {
                 .await?;
                 own.ask("SET CONSTRAINTS ALL IMMEDIATE").await?;
             }
-            if column.not_null && (absent || differs) {
-                own.ask(&format!("ALTER TABLE ONLY {table} ALTER COLUMN {name} SET NOT NULL"))
-                    .await?;
+            if column.not_null && anew {
+                let sql = format!("SELECT count(*) FROM ONLY {table} WHERE {name} IS NULL");
+                match number(own, &sql).await? {
+                    0 => {
+                        let set = "SET NOT NULL";
+                        own.ask(&format!("ALTER TABLE ONLY {table} ALTER COLUMN {name} {set}"))
+                            .await?;
+                    }
+                    empty => self.short.push(format!(
+                        "column {name} of {table} is left without NOT NULL: {empty} rows that were added since have no \
+                         value in it"
+                    )),
+                }
             }
-            for statement in column.besides.iter().filter(|_| absent) {
+            for statement in column.besides.iter().filter(|_| self.is_fresh(column)) {
                 own.ask(statement).await?;
             }
         }

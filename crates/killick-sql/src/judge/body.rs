@@ -18,12 +18,14 @@ impl Judge<'_> {
         let Ok(script) = script::parse(body) else {
             return self.unrecognized("the body of a function cannot be read");
         };
+        self.bodies = self.bodies.saturating_add(1);
         for at in 0..script.len() {
             match script.node(at) {
                 Node::CreateFunctionStmt(it) => self.atomic_body(it.sql_body()),
                 node => self.nested(node),
             }
         }
+        self.bodies = self.bodies.saturating_sub(1);
     }
 
     pub(crate) fn atomic_body(&mut self, node: Node<'_>) {
@@ -55,11 +57,14 @@ impl Judge<'_> {
             return self.unrecognized("the body of a function cannot be read");
         };
         let mut walk = Walk { body, tokens: &tokens, at: 0 };
+        self.bodies = self.bodies.saturating_add(1);
         while walk.at < tokens.len() {
             if self.piece_of_body(&mut walk).is_none() {
-                return self.unrecognized("a statement in the body of a function cannot be read");
+                self.unrecognized("a statement in the body of a function cannot be read");
+                break;
             }
         }
+        self.bodies = self.bodies.saturating_sub(1);
     }
 
     /// Judges one piece of a body; `None` when it is not known.

@@ -305,7 +305,7 @@ pub(crate) struct LimitArgs {
     /// The longest that an open transaction may be idle [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = parse_limit)]
     pub(crate) idle_timeout: Option<u64>,
-    /// The most that the server may write to its log while the statements of one transaction run; 0 for any [default: 16GB]
+    /// The most that the server may write to its log while a transaction is open that changes something; 0 for any [default: 16GB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) wal_max: Option<u64>,
 }
