@@ -13,7 +13,7 @@ mod clients;
 use std::path::Path;
 use std::process::Command;
 
-use clients::{Stage, node, python, run, script};
+use clients::{Stage, node, python, run, script, sqlx};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psycopg_and_asyncpg_print_the_same_around_the_gateway_and_through_it() {
@@ -58,6 +58,14 @@ async fn jdbc_prints_the_same_around_the_gateway_and_through_it_and_stays_usable
     };
     stage.same_both_ways(&java).await;
     stage.refused("jdbc", &mut java()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlx_prints_the_same_around_the_gateway_and_through_it_and_stays_usable_after_a_refusal() {
+    let stage = Stage::open().await;
+    stage.same_both_ways(&sqlx).await;
+    let said = stage.refused("sqlx", &mut sqlx()).await;
+    assert!(said.contains("at COMMIT 42501"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

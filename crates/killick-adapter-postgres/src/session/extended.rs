@@ -33,6 +33,13 @@ pub(crate) struct Prepared {
     meaning: Arc<Meaning>,
 }
 
+impl Prepared {
+    /// Returns the statement as it was said.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl Session {
     /// Carries one message of the extended protocol.
     pub(crate) async fn extended(&mut self, message: Message, len: usize) -> Result<(), End> {

@@ -1,6 +1,6 @@
 //! What a text means, remembered: how its statement was judged and how the gate sees it. It hangs on the text's class,
 //! the catalogue that it was judged by (with role and search path), and on nothing else: while a session has state of
-//! its own that names may mean (prepared in SQL, cursors, objects younger than the catalogue) nothing is remembered.
+//! its own that names may mean (prepared, cursors, objects younger than the catalogue) nothing is remembered.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use killick_model::{Action, Code, Recovery, Refusal, UpstreamName};
 use killick_sql::class::{Class, class_of};
-use killick_sql::judge;
+use killick_sql::judge::{self, SessionState};
 use killick_sql::judged::{Group, Judged, Kind, Touch};
 use killick_sql::mask;
 use killick_sql::script::{self, Script, ScriptError};
@@ -16,7 +16,6 @@ use parking_lot::RwLock;
 
 use super::call::parts;
 use super::engine::Session;
-
 use super::unit::{IMAGES, is_kept};
 
 /// Texts that are remembered for all sessions; beyond, all are forgotten.
@@ -144,8 +143,37 @@ impl Session {
     /// Judges one statement of a script.
     pub(crate) fn mean(&self, script: &Script, at: usize) -> Meaning {
         let catalogue = self.known.catalogue();
-        let judged = judge::judge(script, at, &catalogue, &self.state);
-        Meaning::new(&self.database.name, judged, script.text_of(at))
+        let text = script.text_of(at);
+        let judged = if self.may_execute(text) {
+            judge::judge(script, at, &catalogue, &self.state_with_named(text))
+        } else {
+            judge::judge(script, at, &catalogue, &self.state)
+        };
+        Meaning::new(&self.database.name, judged, text)
+    }
+
+    /// Returns whether a text may run a statement that the session named by the protocol: SQL finds it by that name.
+    fn may_execute(&self, text: &str) -> bool {
+        const WORD: &[u8] = b"execute";
+        let named = self.statements.len() > usize::from(self.statements.contains_key(""));
+        named && text.as_bytes().windows(WORD.len()).any(|it| it.eq_ignore_ascii_case(WORD))
+    }
+
+    /// Returns the session's state with those statements that the protocol named and a text may mean, each judged as it
+    /// would be now.
+    fn state_with_named(&self, text: &str) -> SessionState {
+        let catalogue = self.known.catalogue();
+        let mut state = self.state.clone();
+        let text = text.to_ascii_lowercase();
+        let meant = |name: &String| !name.is_empty() && text.contains(&name.to_ascii_lowercase());
+        for (name, prepared) in self.statements.iter().filter(|(name, _)| meant(name)) {
+            let Ok(script) = script::parse(prepared.text()) else { continue };
+            if script.len() == 1 {
+                let judged = judge::judge(&script, 0, &catalogue, &self.state);
+                state.prepared.insert(name.clone(), Arc::new(judged));
+            }
+        }
+        state
     }
 
     /// Reads a text: what was judged before is not read again.
@@ -153,7 +181,7 @@ impl Session {
     /// # Errors
     /// It cannot be judged.
     pub(crate) fn read(&self, text: &str) -> Result<Read, ScriptError> {
-        if text.len() > TEXT_BYTES_MAX || !self.state.is_fresh() {
+        if text.len() > TEXT_BYTES_MAX || !self.state.is_fresh() || self.may_execute(text) {
             return self.read_anew(text, None);
         }
         let (number, remembered) = (self.known.number(), &self.adapter.remembered);
@@ -180,7 +208,8 @@ impl Session {
         let meaning = Arc::new(self.mean(&script, 0));
         let judged = &meaning.judged;
         let few = judged.touches.len() <= TOUCHES_MAX && text.len() <= TEXT_BYTES_MAX;
-        if few && self.state.is_fresh() && !looks_at_settings(judged) {
+        let alone = self.state.is_fresh() && !self.may_execute(text);
+        if few && alone && !looks_at_settings(judged) {
             let class = class.filter(|it| {
                 !judged.literals_matter && place(text, it.statement) == Some(range.clone())
             });

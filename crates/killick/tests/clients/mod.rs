@@ -151,6 +151,14 @@ pub(crate) fn node(name: &str) -> Command {
     command
 }
 
+/// The program in `sqlx_session/`, as the script built it.
+pub(crate) fn sqlx() -> Command {
+    let tools = tools().join("sqlx");
+    let hint = "the program that uses sqlx is not built; run scripts/database_clients.sh";
+    assert!(tools.join("complete").exists(), "{hint}");
+    Command::new(tools.join("release/sqlx-session"))
+}
+
 /// Runs a command that must succeed and returns what it printed.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = ended(command);
