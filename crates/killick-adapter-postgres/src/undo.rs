@@ -169,7 +169,7 @@ async fn in_transaction(
         report.not_covered.append(&mut columns.short);
     }
     apply::release(own, altered.held()).await?;
-    let tables = plan::order(own, &images.tables).await?;
+    let tables = plan::order(own, &images.tables, images.definitions.is_some()).await?;
     for (at, table) in tables.iter().enumerate() {
         plan::bring(own, with.points, &ask.point, at, table).await?;
         report.tables.push(plan::plan(own, at, table, ask).await?);

@@ -143,6 +143,56 @@ async fn a_row_that_somebody_edited_since_is_not_overwritten_unless_it_is_named(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_come_back_to_their_table_whatever_its_name_is_by_then() {
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
+    let _ = stage.server.sql(
+        "shop",
+        "SET ROLE app; CREATE TABLE k1 (id int PRIMARY KEY, v text); INSERT INTO k1 SELECT g, 'one' FROM generate_series(1, 5) g; \
+         CREATE TABLE k2 (id int PRIMARY KEY, v text); INSERT INTO k2 SELECT g, 'two' FROM generate_series(1, 5) g",
+    );
+    let swap =
+        "ALTER TABLE k1 RENAME TO kx; ALTER TABLE k2 RENAME TO k1; ALTER TABLE kx RENAME TO k2";
+    let rows =
+        "SELECT (SELECT string_agg(v, ' ') FROM k1) || ', ' || (SELECT string_agg(v, ' ') FROM k2)";
+    stage.force(&format!("BEGIN; TRUNCATE k1; {swap}; COMMIT")).await;
+    let report = stage.undo(&["--overwrite-all"]).await;
+    assert_eq!(report["done"], true, "{report:#}");
+    assert_eq!(stage.server.sql("shop", rows), "two two two two two, one one one one one");
+    stage.force("UPDATE k2 SET v = 'lost'").await;
+    let _ = stage.server.sql("shop", swap);
+    assert_eq!(stage.undo(&[]).await["done"], true);
+    assert_eq!(stage.server.sql("shop", rows), "one one one one one, two two two two two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_with_a_function_is_kept_named_or_not_let_go() {
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
+    let _ = stage.server.sql(
+        "shop",
+        "SET ROLE app; CREATE FUNCTION one() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; \
+         CREATE FUNCTION plus(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n + 1'; \
+         CREATE TABLE k1 (id int PRIMARY KEY, v int DEFAULT one()); \
+         CREATE TABLE k2 (id int PRIMARY KEY, g int GENERATED ALWAYS AS (plus(id)) STORED)",
+    );
+    stage.force("DROP FUNCTION one CASCADE").await;
+    let report = stage.undo(&[]).await;
+    assert!(
+        report["not_covered"].to_string().contains("the default of column v of public.k1"),
+        "{report:#}"
+    );
+    let why = stage.refused("DROP FUNCTION plus CASCADE");
+    assert!(why.contains("was not kept") || why.contains("approval"), "{why}");
+    // Nothing is there to go: nothing has to be kept.
+    for text in [
+        "DROP TYPE IF EXISTS nope CASCADE",
+        "DROP FUNCTION IF EXISTS nope(int)",
+        "DROP SCHEMA IF EXISTS nope CASCADE",
+    ] {
+        stage.passes(text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_the_agent_may_not_see_are_kept_too_and_a_held_trigger_stays_silent() {
     let stage = Stage::open("staging", TABLES, CHECKSUM).await;
     let before = stage.checksum();

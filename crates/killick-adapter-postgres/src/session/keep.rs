@@ -224,11 +224,18 @@ impl Session {
             .await?
             .into_iter()
             .next()
-            .and_then(|row| row.into_iter().next().flatten())
-            .ok_or_else(|| NotKept::Incomplete("the transaction has no number".into()))?;
+            .and_then(|row| row.into_iter().next().flatten());
+        let Some(xid) = xid else {
+            // It has changed nothing: what was to be dropped was not there.
+            return if counted.is_empty() {
+                Ok(())
+            } else {
+                Err(NotKept::Incomplete("the transaction has no number".into()))
+            };
+        };
         keeping.images.xid.clone_from(&xid);
         self.keep_left(keeping).await?;
-        self.nothing_else_went(&keeping.images, own).await?;
+        self.nothing_else_went(&mut keeping.images, own).await?;
         let catalogue = self.known.catalogue();
         let plain = self.is_plain();
         let hints = match (plain, self.work.said.first(), self.work.judged.first()) {

@@ -46,6 +46,10 @@ impl Wal {
         self.over
     }
 
+    fn is_due(&self, now: UnixMillis) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
     /// Returns when it is looked at next: from the first statement that changes something on, whatever answers come.
     fn next_look(&mut self, now: UnixMillis) -> UnixMillis {
         *self.due.get_or_insert_with(|| now.plus_millis(LOOK_MILLIS))
@@ -64,18 +68,29 @@ impl Session {
             let now = self.adapter.gate.now();
             let left = self.work.wal.next_look(now).since_millis(now);
             let over = self.work.wal.over;
-            let look = async {
+            let mut look = pin!(async {
                 if bytes_max == 0 || over {
                     return std::future::pending().await;
                 }
                 tokio::time::sleep(Duration::from_millis(left)).await;
                 position(&self.adapter, &self.database).await
-            };
-            let stands = tokio::select! {
-                answer = &mut next => return answer.map_err(End::from),
+            });
+            let (answered, stands) = tokio::select! {
+                answer = &mut next => {
+                    // Short statements would put it off for ever.
+                    let due = bytes_max > 0 && !over && self.work.wal.is_due(self.adapter.gate.now());
+                    (Some(answer), if due { look.await } else { None })
+                }
                 gone = self.client.gone() => return Err(gone.into()),
-                stands = look => stands,
+                stands = &mut look => (None, stands),
             };
+            if let Some(answer) = answered {
+                if let Some(to) = stands {
+                    self.work.wal.due = None;
+                    self.work.wal.stands(to, bytes_max);
+                }
+                return answer.map_err(End::from);
+            }
             self.work.wal.due = None;
             if let Some(to) = stands
                 && self.work.wal.stands(to, bytes_max)

@@ -13,29 +13,44 @@ use crate::session::own::Own;
 /// Rows in the way that are named.
 const EDITED_SHOWN_MAX: usize = 20;
 
+/// Finds a table by its number, whatever its name is by now. One that was dropped goes by the name under which its
+/// definition was made again.
+async fn found(
+    own: &mut Own,
+    table: &TableImages,
+    made_again: bool,
+) -> Result<(String, TableImages), UndoError> {
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+         ON n.oid = c.relnamespace WHERE c.oid = {} AND c.relkind = 'r'",
+        table.oid
+    );
+    if let Some([Some(schema), Some(name)]) = own.ask(&sql).await?.first().map(Vec::as_slice) {
+        let (schema, name) = (schema.clone(), name.clone());
+        return Ok((table.oid.to_string(), TableImages { schema, name, ..table.clone() }));
+    }
+    let sql = format!("SELECT pg_catalog.to_regclass({})::oid", literal(&table.quoted()));
+    let oid =
+        own.ask(&sql).await?.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+    match oid.filter(|_| made_again) {
+        Some(oid) => Ok((oid, table.clone())),
+        None => Err(UndoError::Impossible(format!(
+            "table {} is not there any more, or was made anew",
+            table.quoted()
+        ))),
+    }
+}
+
 /// Returns the tables so that one that others point to comes before them.
 pub(super) async fn order(
     own: &mut Own,
     tables: &[TableImages],
+    made_again: bool,
 ) -> Result<Vec<TableImages>, UndoError> {
     let mut oids = HashMap::new();
     for table in tables {
-        let sql = format!("SELECT pg_catalog.to_regclass({})::oid", literal(&table.quoted()));
-        match own
-            .ask(&sql)
-            .await?
-            .into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next().flatten())
-        {
-            Some(oid) => oids.insert(oid, table),
-            None => {
-                return Err(UndoError::Impossible(format!(
-                    "table {} is not there any more",
-                    table.quoted()
-                )));
-            }
-        };
+        let (oid, table) = found(own, table, made_again).await?;
+        oids.insert(oid, table);
     }
     let all: Vec<&str> = oids.keys().map(String::as_str).collect();
     let sql = format!(
@@ -49,7 +64,7 @@ pub(super) async fn order(
             needs.entry(child.clone()).or_default().insert(parent.clone());
         }
     }
-    let mut left: Vec<(String, &TableImages)> = oids.into_iter().collect();
+    let mut left: Vec<(String, TableImages)> = oids.into_iter().collect();
     left.sort_by_key(|(_, table)| (table.schema.clone(), table.name.clone()));
     let mut ordered = Vec::with_capacity(left.len());
     while !left.is_empty() {
@@ -57,7 +72,7 @@ pub(super) async fn order(
         let free = |oid: &String| needs.get(oid).is_none_or(|all| all.is_disjoint(&waiting));
         // Tables that point at each other have no order; the server says whether it works out.
         let at = left.iter().position(|(oid, _)| free(oid)).unwrap_or(0);
-        ordered.push(left.remove(at).1.clone());
+        ordered.push(left.remove(at).1);
     }
     Ok(ordered)
 }
