@@ -38,6 +38,7 @@ pub(crate) mod made;
 pub(crate) mod meaning;
 pub(crate) mod own;
 pub(crate) mod refusal;
+mod same;
 pub(crate) mod sample;
 pub(crate) mod server;
 pub(crate) mod simple;

@@ -266,7 +266,7 @@ impl<'a> Judge<'a> {
         why: &str,
     ) {
         let (columns, why) = (Vec::new(), why.to_owned());
-        let in_body = self.bodies > 0 && matches!(group, Group::Truncate | Group::Drop);
+        let in_body = self.bodies > 0 && group == Group::Truncate;
         self.touched(Touch { group, effect, irreversible, object, columns, in_body, why });
     }
 

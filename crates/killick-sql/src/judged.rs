@@ -42,8 +42,8 @@ pub struct Touch {
     /// The columns of it that lose their values, when it is not the whole of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnLoss>,
-    /// Whether something is emptied, dropped or altered away in the body of a function or a DO block: what its names mean
-    /// by then, nobody has looked up.
+    /// Whether a table is emptied or altered in the body of a function or a DO block: what its name means by then, nobody
+    /// has looked up. What is dropped there is missed by its number when the transaction ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_body: bool,
     /// Why it was judged so, in one sentence.

@@ -215,8 +215,9 @@ impl Session {
             self.work.count(change.table, deed, rows_in_tag(tag), self.known.epoch());
         }
         for touch in &judged.touches {
-            if loses_columns(touch) {
-                self.work.gone.push(touch.object.oid.unwrap_or(0));
+            let number = touch.object.oid.unwrap_or(0);
+            if loses_columns(touch) && !self.work.gone.contains(&number) {
+                self.work.gone.push(number);
             }
             match touch.group {
                 Group::Create

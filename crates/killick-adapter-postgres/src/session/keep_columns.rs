@@ -93,21 +93,26 @@ impl Session {
                 .own(&on, &format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"))
                 .await?;
             self.unchanged_so_far(&one.relation).await?;
-            self.still_the_same(&one.relation).await?;
-            let defined = self.is_leant_on(one).await?;
-            let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
-            if defined && !kept {
-                let why = "something began to hang on a column while it was kept";
-                return Err(NotKept::Incomplete(why.into()));
-            }
             self.pin_for_keeping().await?;
-            let copied = self.copy_columns(one).await;
+            let copied = self.copy_if_the_same(one).await;
             self.unpin_after_keeping(copied).await?;
-            if defined {
+            if self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some()) {
                 self.definitions_hold().await?;
             }
         }
         Ok(())
+    }
+
+    /// Copies what was found before the lock, when it is still that. To be asked while the session is pinned.
+    async fn copy_if_the_same(&mut self, losing: &Losing) -> Result<(), NotKept> {
+        self.still_the_same(&losing.relation).await?;
+        let defined = self.dependants(losing).await?;
+        let kept = self.work.keeping.as_ref().is_some_and(|it| it.images.definitions.is_some());
+        if defined && !kept {
+            let why = "something began to hang on a column while it was kept";
+            return Err(NotKept::Incomplete(why.into()));
+        }
+        self.copy_columns(losing).await
     }
 
     /// Returns whether a column is kept already, as it was before the transaction.
@@ -127,54 +132,27 @@ impl Session {
         }
     }
 
-    /// Makes sure that what was locked under a name is the table that was judged, as it was judged.
-    pub(crate) async fn still_the_same(&mut self, relation: &Relation) -> Result<(), NotKept> {
-        let (name, key) = (TableImages::of(relation).quoted(), key_of(relation));
-        let sql = same_text(&name);
-        let rows = self.server.own(&Arc::clone(&self.departure), &sql).await?;
-        let columns =
-            relation.columns.iter().map(|it| format!("{} {} {}", it.number, it.type_oid, it.name));
-        let expected = [relation.oid.to_string(), columns.collect::<Vec<_>>().join(", ")];
-        let found = rows.first().map(Vec::as_slice);
-        let same = match found {
-            Some([Some(oid), Some(columns), Some(keys)]) => {
-                let numbers: Option<Vec<String>> = key
-                    .iter()
-                    .map(|name| relation.columns.iter().find(|it| it.name == *name))
-                    .map(|column| column.map(|it| it.number.to_string()))
-                    .collect();
-                let wanted = numbers.map(|mut it| {
-                    it.sort();
-                    it.join(" ")
-                });
-                let keyed =
-                    key.is_empty() || wanted.is_some_and(|it| keys.split(',').any(|k| k == it));
-                [oid.clone(), columns.clone()] == expected && keyed
-            }
-            _ => false,
-        };
-        if same {
-            return Ok(());
-        }
-        Err(NotKept::Incomplete(format!("{name} was changed by somebody else meanwhile")))
-    }
-
     /// Returns whether something of the database's definitions hangs on the columns that are dropped: an index, a
     /// constraint, a view, a sequence.
     async fn is_leant_on(&mut self, losing: &Losing) -> Result<bool, NotKept> {
+        self.pin_for_keeping().await?;
+        let (leant_on, failed) = match self.dependants(losing).await {
+            Ok(leant_on) => (leant_on, Ok(())),
+            Err(error) => (false, Err(error)),
+        };
+        self.unpin_after_keeping(failed).await?;
+        Ok(leant_on)
+    }
+
+    /// The same, while the session is pinned.
+    async fn dependants(&mut self, losing: &Losing) -> Result<bool, NotKept> {
         let dropped = losing.columns.iter().filter(|it| it.dropped).map(|it| it.name.as_str());
         let names: Vec<String> = dropped.map(literal).collect();
         if names.is_empty() {
             return Ok(false);
         }
-        self.pin_for_keeping().await?;
         let on = Arc::clone(&self.departure);
-        let found = self.server.own(&on, &dependants(losing.relation.oid, &names)).await;
-        let (found, failed) = match found {
-            Ok(found) => (found, Ok(())),
-            Err(error) => (Vec::new(), Err(NotKept::from(error))),
-        };
-        self.unpin_after_keeping(failed).await?;
+        let found = self.server.own(&on, &dependants(losing.relation.oid, &names)).await?;
         let is_column = |row: &Vec<Option<String>>| row.first() == Some(&Some("column".to_owned()));
         if found.iter().any(is_column) {
             let why = "another column is computed from, or made of, what is dropped";
@@ -230,10 +208,13 @@ impl Session {
                 keep_sequence(&mut self.server, &on, keeping, schema, name).await?;
             }
         }
-        keeping.images.not_covered.push(format!(
+        let order = format!(
             "a column of {}.{} that comes back stands behind the others; columns that were added stay",
             rows.schema, rows.name
-        ));
+        );
+        if !keeping.images.not_covered.contains(&order) {
+            keeping.images.not_covered.push(order);
+        }
         let number = |name: &String| losing.relation.columns.iter().find(|it| it.name == *name);
         let key_numbers = rows.key.iter().filter_map(number).map(|it| it.number).collect();
         let left = Vec::new();
@@ -289,20 +270,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Returns the query for what a table of a name is: its number, its columns, and the columns of its keys, none if it is
-/// no table, or has children.
-fn same_text(name: &str) -> String {
-    format!(
-        "SELECT c.oid::pg_catalog.text, (SELECT pg_catalog.string_agg(a.attnum::pg_catalog.text || ' ' || a.atttypid::pg_catalog.text || ' ' || a.attname::pg_catalog.text, ', ' ORDER BY a.attnum) \
-         FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped), \
-         COALESCE((SELECT pg_catalog.string_agg((SELECT pg_catalog.string_agg(k::pg_catalog.text, ' ' ORDER BY k::pg_catalog.text COLLATE pg_catalog.\"C\") FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) k), ',') \
-         FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL), '') \
-         FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({})::pg_catalog.oid AND c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog.\"char\" \
-         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhparent OPERATOR(pg_catalog.=) c.oid)",
-        literal(name)
-    )
 }
 
 /// Returns the query for the names and types of all columns of a table, with its own name.

@@ -82,8 +82,7 @@ impl Session {
         // What goes whole is kept whole.
         let whole: Vec<u32> = doomed.tables.iter().map(|it| it.oid).collect();
         doomed.columns.retain(|it| !whole.contains(&it.relation.oid));
-        let taken = |it: &Touch| is_doom(it) || loses_columns(it);
-        doomed.in_body = unit.judged.touches.iter().any(|it| it.in_body && taken(it));
+        doomed.in_body = unit.judged.touches.iter().any(|it| it.in_body);
         doomed
     }
 
@@ -108,7 +107,7 @@ impl Session {
 
     async fn keep_doomed(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
         if doomed.in_body {
-            let why = "it is emptied, dropped or altered in the body of a function or a DO block";
+            let why = "it is emptied or altered in the body of a function or a DO block";
             return Err(NotKept::Incomplete(why.into()));
         }
         if !doomed.tables.is_empty() || doomed.definitions {
@@ -145,15 +144,21 @@ impl Session {
             let table = TableImages::of(relation).quoted();
             let lock = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE");
             self.server.own(&on, &lock).await?;
-            self.still_the_same(relation).await?;
         }
         for relation in &doomed.tables {
             self.unchanged_so_far(relation).await?;
         }
         self.pin_for_keeping().await?;
-        let kept = self.copy_whole(doomed).await;
+        let kept = self.copy_whole_if_the_same(doomed).await;
         self.unpin_after_keeping(kept).await?;
         if doomed.definitions { self.definitions_hold().await } else { Ok(()) }
+    }
+
+    async fn copy_whole_if_the_same(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
+        for relation in &doomed.tables {
+            self.still_the_same(relation).await?;
+        }
+        self.copy_whole(doomed).await
     }
 
     async fn copy_whole(&mut self, doomed: &Doomed) -> Result<(), NotKept> {
