@@ -73,7 +73,7 @@ impl OwnConnections {
             by: None,
             operation: "select",
             effect: Effect::READ,
-            why: "rows are looked at as they were, to be kept",
+            why: "the database is looked at beside a session's open transaction",
         };
         let mut own = Own::open(adapter, database, purpose).await?;
         own.place = Some(place);

@@ -20,6 +20,8 @@ use crate::wire::backend;
 
 /// How often it is looked at; a transaction that is faster is not looked at at all.
 const LOOK_MILLIS: u64 = 500;
+/// How long a look may take, with all connections beside the session in use.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Where the log stands, in bytes; on a standby, which writes none, nothing.
 const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL \
     ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0') END";
@@ -44,6 +46,12 @@ impl Wal {
         self.bytes = self.bytes.saturating_add(to.saturating_sub(from));
         self.over |= self.bytes > bytes_max;
         self.over
+    }
+
+    /// Takes in what a look found, if anything; returns whether it is over now.
+    fn looked(&mut self, stands: Option<u64>, bytes_max: u64) -> bool {
+        self.due = None;
+        stands.is_some_and(|to| self.stands(to, bytes_max))
     }
 
     fn is_due(&self, now: UnixMillis) -> bool {
@@ -75,26 +83,19 @@ impl Session {
                 tokio::time::sleep(Duration::from_millis(left)).await;
                 position(&self.adapter, &self.database).await
             });
-            let (answered, stands) = tokio::select! {
+            let stands = tokio::select! {
                 answer = &mut next => {
                     // Short statements would put it off for ever.
-                    let due = bytes_max > 0 && !over && self.work.wal.is_due(self.adapter.gate.now());
-                    (Some(answer), if due { look.await } else { None })
+                    if bytes_max > 0 && !over && self.work.wal.is_due(self.adapter.gate.now()) {
+                        let stands = look.await;
+                        self.work.wal.looked(stands, bytes_max);
+                    }
+                    return answer.map_err(End::from);
                 }
                 gone = self.client.gone() => return Err(gone.into()),
-                stands = &mut look => (None, stands),
+                stands = &mut look => stands,
             };
-            if let Some(answer) = answered {
-                if let Some(to) = stands {
-                    self.work.wal.due = None;
-                    self.work.wal.stands(to, bytes_max);
-                }
-                return answer.map_err(End::from);
-            }
-            self.work.wal.due = None;
-            if let Some(to) = stands
-                && self.work.wal.stands(to, bytes_max)
-            {
+            if self.work.wal.looked(stands, bytes_max) {
                 send_cancel(&self.adapter, &self.cancel).await;
             }
         }
@@ -107,10 +108,8 @@ impl Session {
         if bytes_max == 0 || self.work.wal.over || self.work.wal.next_look(now) > now {
             return;
         }
-        self.work.wal.due = None;
-        if let Some(to) = position(&self.adapter, &self.database).await
-            && self.work.wal.stands(to, bytes_max)
-        {
+        let stands = position(&self.adapter, &self.database).await;
+        if self.work.wal.looked(stands, bytes_max) {
             send_cancel(&self.adapter, &self.cancel).await;
         }
     }
@@ -119,9 +118,8 @@ impl Session {
     pub(crate) async fn last_look(&mut self) {
         if self.work.wal.stood.is_some() && !self.work.wal.over {
             let bytes_max = self.database.limits.wal_bytes_max;
-            if let Some(to) = position(&self.adapter, &self.database).await {
-                self.work.wal.stands(to, bytes_max);
-            }
+            let stands = position(&self.adapter, &self.database).await;
+            self.work.wal.looked(stands, bytes_max);
         }
     }
 
@@ -154,12 +152,15 @@ impl Session {
     }
 }
 
-/// Asks where the log stands; nothing where nobody says.
+/// Asks where the log stands; nothing where nobody says in time: an answer of the agent's may wait for it.
 async fn position(adapter: &Arc<PostgresAdapter>, database: &Database) -> Option<u64> {
-    let mut own = adapter.lend_own(database).await.ok()?;
-    let found = own.ask(POSITION).await;
-    adapter.give_back(database, own, found.is_ok());
-    found.ok()?.into_iter().next()?.into_iter().next()??.parse().ok()
+    let asked = async {
+        let mut own = adapter.lend_own(database).await.ok()?;
+        let found = own.ask(POSITION).await;
+        adapter.give_back(database, own, found.is_ok());
+        found.ok()?.into_iter().next()?.into_iter().next()??.parse().ok()
+    };
+    tokio::time::timeout(LOOK_MAX, asked).await.ok().flatten()
 }
 
 #[cfg(test)]
