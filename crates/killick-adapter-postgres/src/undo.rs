@@ -158,6 +158,7 @@ async fn in_transaction(
     let gone = definitions::gone(own, with.points, with.programs, &ask.point, images).await?;
     if let Some(gone) = &gone {
         report.definitions.clone_from(&gone.labels);
+        report.not_covered.extend(gone.moved.iter().cloned());
         definitions::make_types(own, gone).await?;
     }
     let mut altered = fill_columns(own, with, images, ask, &mut report).await?;

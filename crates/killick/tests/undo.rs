@@ -165,6 +165,52 @@ async fn rows_come_back_to_their_table_whatever_its_name_is_by_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_in_a_tables_place_while_it_is_waited_for_does_not_run_as_the_login() {
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
+    let _ = stage.server.sql(
+        "shop",
+        "SET ROLE app; CREATE TABLE bait (id int PRIMARY KEY, v text); INSERT INTO bait VALUES (1, 'x'); CREATE SEQUENCE ran; \
+         CREATE FUNCTION evil() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.ran'); RETURN 'x'; END $$; \
+         ANALYZE bait",
+    );
+    let swap = "BEGIN; ALTER TABLE bait RENAME TO bait2; CREATE VIEW bait AS SELECT id, evil() v FROM bait2; \
+                SELECT pg_sleep(3); COMMIT";
+    let url = stage.server.url("shop");
+    let swapping = std::thread::spawn(move || {
+        killick_testkit::postgres::psql(&url, &["-c", "SET ROLE app", "-c", swap])
+    });
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let said = stage.say("TRUNCATE bait");
+    assert!(!said.status.success());
+    assert!(swapping.join().unwrap().status.success());
+    assert_eq!(stage.server.sql("shop", "SELECT is_called FROM ran"), "f");
+    assert_eq!(stage.server.sql("shop", "SELECT count(*) FROM bait2"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_with_children_and_keys_that_include_more_are_emptied_with_a_way_back() {
+    let stage = Stage::open("staging", TABLES, CHECKSUM).await;
+    let _ = stage.server.sql(
+        "shop",
+        "SET ROLE app; CREATE TABLE old (id int, v text, more text, PRIMARY KEY (id) INCLUDE (more)); \
+         CREATE TABLE younger () INHERITS (old); INSERT INTO old VALUES (1, 'a'), (2, 'b'); \
+         INSERT INTO younger VALUES (3, 'c'); ANALYZE",
+    );
+    stage.passes("TRUNCATE old");
+    assert_eq!(stage.server.sql("shop", "SELECT count(*) FROM old"), "0");
+    assert_eq!(stage.undo(&[]).await["done"], true);
+    let rows = "SELECT string_agg(v || tableoid::regclass, ' ' ORDER BY v) FROM old";
+    assert_eq!(stage.server.sql("shop", rows), "aold bold cyounger");
+    let body = "DO $$ BEGIN DROP TABLE IF EXISTS nowhere; CREATE TEMP TABLE nowhere (a int); DROP TABLE nowhere; END $$";
+    stage.passes(body);
+    // What has the place of a table is moved, and named.
+    stage.force("DROP TABLE old CASCADE; CREATE TABLE old (id int)").await;
+    let report = stage.undo(&[]).await;
+    assert!(report["not_covered"].to_string().contains("is moved to schema"), "{report:#}");
+    assert_eq!(stage.server.sql("shop", rows), "aold bold cyounger");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_goes_with_a_function_is_kept_named_or_not_let_go() {
     let stage = Stage::open("staging", TABLES, CHECKSUM).await;
     let _ = stage.server.sql(

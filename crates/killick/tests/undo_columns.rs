@@ -84,6 +84,7 @@ async fn columns_that_were_dropped_or_rewritten_come_back_with_their_values_and_
         "ALTER TABLE people ALTER mail TYPE varchar(3) USING id::text, ALTER COLUMN blob TYPE text USING 'gone'",
         "ALTER TABLE people ALTER COLUMN feel DROP DEFAULT, ALTER COLUMN feel TYPE text, ALTER COLUMN feel SET DEFAULT 'none'",
         "ALTER TABLE people DROP COLUMN score, ADD COLUMN score numeric(12,4)",
+        "ALTER TABLE people DROP COLUMN nick, ADD COLUMN nick varchar(20) NOT NULL DEFAULT 'all'",
         // As an ORM changes a type: the column goes, and one of its name is added.
         "ALTER TABLE people DROP COLUMN blob, ADD COLUMN blob int DEFAULT 3",
         "BEGIN; ALTER TABLE people ADD COLUMN extra text; ALTER TABLE people DROP COLUMN tags; COMMIT",

@@ -158,10 +158,6 @@ impl Columns<'_> {
     /// Returns the statement that compares what every row has with what was kept and what was left.
     fn planned(&self) -> String {
         let table = self.table();
-        let row = |of: &str, names: &[&str]| {
-            let each: Vec<String> = names.iter().map(|it| format!("{of}.{}", quoted(it))).collect();
-            format!("ROW({})::text", each.join(", "))
-        };
         let lost: Vec<&str> = self.valued().map(|it| it.name.as_str()).collect();
         let there: Vec<&str> =
             lost.iter().copied().filter(|name| self.present.contains_key(*name)).collect();
@@ -212,10 +208,12 @@ impl Columns<'_> {
                 let computed = generated
                     .map_or_else(String::new, |it| format!(" GENERATED ALWAYS AS ({it}) STORED"));
                 steps.push(format!("ADD COLUMN {name} {}{computed}", column.declared));
-            } else if self.differs(column) {
+            } else if generated.is_none() && (self.differs(column) || self.is_fresh(column)) {
                 steps.push(format!("ALTER COLUMN {name} DROP DEFAULT"));
                 steps.push(format!("ALTER COLUMN {name} DROP NOT NULL"));
-                steps.push(format!("ALTER COLUMN {name} TYPE {} USING NULL", column.declared));
+                if self.differs(column) {
+                    steps.push(format!("ALTER COLUMN {name} TYPE {} USING NULL", column.declared));
+                }
             }
         }
         if !steps.is_empty() {
@@ -331,11 +329,7 @@ impl Columns<'_> {
     /// Compares every row that got its values back with what was kept.
     async fn check(&self, own: &mut Own) -> Result<(), UndoError> {
         let table = self.table();
-        let row = |of: &str| {
-            let each: Vec<String> =
-                self.valued().map(|it| format!("{of}.{}", quoted(&it.name))).collect();
-            format!("ROW({})::text", each.join(", "))
-        };
+        let lost: Vec<&str> = self.valued().map(|it| it.name.as_str()).collect();
         let sql = format!(
             "SELECT count(*) FROM {} b JOIN {} p ON p.row = b.ctid LEFT JOIN ONLY {} c ON {} \
              WHERE p.state = 'go' AND (c.ctid IS NULL OR {} <> {})",
@@ -343,8 +337,8 @@ impl Columns<'_> {
             plan_name(self.at),
             table.quoted(),
             key_match("c", "b", table),
-            row("c"),
-            row("b"),
+            row("c", &lost),
+            row("b", &lost),
         );
         match number(own, &sql).await? {
             0 => Ok(()),
@@ -411,4 +405,10 @@ impl Columns<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns some values of a row as text, as the types themselves write it.
+fn row(of: &str, names: &[&str]) -> String {
+    let each: Vec<String> = names.iter().map(|it| format!("{of}.{}", quoted(it))).collect();
+    format!("ROW({})::text", each.join(", "))
 }

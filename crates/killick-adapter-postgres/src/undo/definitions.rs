@@ -31,6 +31,8 @@ pub(super) struct Definitions {
     after: String,
     /// Which, as people read them.
     pub(super) labels: Vec<String>,
+    /// What stood in their places and was moved, in sentences.
+    pub(super) moved: Vec<String>,
 }
 
 /// Finds the definitions that are gone; `None` when none were kept or none is gone.
@@ -94,8 +96,8 @@ pub(super) async fn gone(
     let before = texts.pop().unwrap_or_default();
     let types = texts.pop().unwrap_or_default();
     let labels = missing.iter().map(|it| label(&it.rest)).collect();
-    make_room(own, point, &missing).await?;
-    Ok(Some(Definitions { types, before, after, labels }))
+    let moved = make_room(own, point, &missing).await?;
+    Ok(Some(Definitions { types, before, after, labels, moved }))
 }
 
 /// Makes the types that columns need.
@@ -283,10 +285,14 @@ fn without_commands(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Moves what has taken the name of something that is gone out of the way. Nothing of it is destroyed.
-async fn make_room(own: &mut Own, point: &PointId, missing: &[Entry]) -> Result<(), UndoError> {
+/// Moves what has taken the name of something that is gone out of the way, and says so. Nothing of it is destroyed.
+async fn make_room(
+    own: &mut Own,
+    point: &PointId,
+    missing: &[Entry],
+) -> Result<Vec<String>, UndoError> {
     let aside = quoted(&format!("killick_replaced_{}", point.as_str().trim_start_matches("k-")));
-    let mut made = false;
+    let mut moved = Vec::new();
     for it in missing {
         let kind = ["TABLE ", "VIEW ", "SEQUENCE ", "MATERIALIZED VIEW "];
         if let Some((schema, name)) =
@@ -299,15 +305,15 @@ async fn make_room(own: &mut Own, point: &PointId, missing: &[Entry]) -> Result<
             if taken.as_deref() != Some("t") {
                 continue;
             }
-            if !made {
+            if moved.is_empty() {
                 own.ask(&format!("CREATE SCHEMA {aside}")).await?;
-                made = true;
             }
             let kind = if it.rest.starts_with("SEQUENCE ") { "SEQUENCE" } else { "TABLE" };
             own.ask(&format!("ALTER {kind} {there} SET SCHEMA {aside}")).await?;
+            moved.push(format!("what had the name {there} is moved to schema {aside}, as it is"));
         }
     }
-    Ok(())
+    Ok(moved)
 }
 
 #[cfg(test)]
