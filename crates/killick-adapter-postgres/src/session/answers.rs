@@ -69,6 +69,7 @@ impl Session {
     /// Awaits what the server says to the agent's own statement, which can be cancelled while it runs.
     pub(crate) async fn piece(&mut self) -> Result<Piece, End> {
         if let Some(piece) = self.server.ready()? {
+            self.goes_on_behind(&piece).await;
             return Ok(piece);
         }
         self.turn.at_server(true);
@@ -81,7 +82,18 @@ impl Session {
             }
         };
         self.turn.at_server(false);
+        if let Ok(piece) = &piece {
+            self.goes_on_behind(piece).await;
+        }
         piece
+    }
+
+    /// Looks after a statement that says something and goes on.
+    async fn goes_on_behind(&mut self, piece: &Piece) {
+        let aside = matches!(piece, Piece::Rows(_) | Piece::Message(b'N' | b'A' | b'S', _));
+        if self.writes && aside {
+            self.look_if_due().await;
+        }
     }
 
     /// Awaits the answers to BEGIN. The server keeps them back until the statement that was sent with it has begun to

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use killick_model::database::Database;
 use killick_model::{Code, Refusal, UnixMillis};
+use tokio::task::JoinHandle;
 
 use super::adapter::PostgresAdapter;
 use super::cancel::send_cancel;
@@ -20,7 +21,7 @@ use crate::wire::backend;
 
 /// How often it is looked at; a transaction that is faster is not looked at at all.
 const LOOK_MILLIS: u64 = 500;
-/// How long a look may take, with all connections beside the session in use.
+/// How long an answer waits for a look, with all connections beside the session in use or a login that takes long.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Where the log stands, in bytes; on a standby, which writes none, nothing.
 const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL \
@@ -37,21 +38,61 @@ pub(crate) struct Wal {
     stood: Option<u64>,
     /// When it is looked at next.
     due: Option<UnixMillis>,
+    /// When what runs was last cancelled for it.
+    cancelled: Option<UnixMillis>,
+    /// The look under way. It goes on where nobody could wait for it, so that a slow login is not begun anew each time.
+    under_way: Option<JoinHandle<Option<u64>>>,
 }
 
 impl Wal {
-    /// Takes in where the log stands; returns whether it is over now.
-    fn stands(&mut self, to: u64, bytes_max: u64) -> bool {
+    /// Takes in where the log stands.
+    fn stands(&mut self, to: u64, bytes_max: u64) {
         let from = self.stood.replace(to).unwrap_or(to);
         self.bytes = self.bytes.saturating_add(to.saturating_sub(from));
         self.over |= self.bytes > bytes_max;
-        self.over
     }
 
-    /// Takes in what a look found, if anything; returns whether it is over now.
-    fn looked(&mut self, stands: Option<u64>, bytes_max: u64) -> bool {
+    /// Looks where the log stands, or goes on with the look under way. Cancel-safe.
+    async fn look(
+        &mut self,
+        adapter: &Arc<PostgresAdapter>,
+        database: &Arc<Database>,
+    ) -> Option<u64> {
+        let look = self.under_way.get_or_insert_with(|| {
+            let (adapter, database) = (Arc::clone(adapter), Arc::clone(database));
+            tokio::spawn(async move { position(&adapter, &database).await })
+        });
+        let found = look.await;
+        self.under_way = None;
+        found.ok().flatten()
+    }
+
+    /// Looks, for no longer than an answer may wait.
+    async fn look_in_time(
+        &mut self,
+        adapter: &Arc<PostgresAdapter>,
+        database: &Arc<Database>,
+    ) -> Option<u64> {
+        tokio::time::timeout(LOOK_MAX, self.look(adapter, database)).await.ok().flatten()
+    }
+
+    /// Takes in what a look found, if anything.
+    fn looked(&mut self, stands: Option<u64>, bytes_max: u64) {
         self.due = None;
-        stands.is_some_and(|to| self.stands(to, bytes_max))
+        if let Some(to) = stands {
+            self.stands(to, bytes_max);
+        }
+    }
+
+    /// Returns whether what runs is to be cancelled now: every so often as long as it runs, since one request may get
+    /// lost.
+    fn cancels(&mut self, now: UnixMillis) -> bool {
+        let lately = self.cancelled.is_some_and(|at| now.since_millis(at) < LOOK_MILLIS);
+        let due = self.over && !lately;
+        if due {
+            self.cancelled = Some(now);
+        }
+        due
     }
 
     fn is_due(&self, now: UnixMillis) -> bool {
@@ -74,42 +115,48 @@ impl Session {
         let mut next = pin!(what(&mut self.server));
         loop {
             let now = self.adapter.gate.now();
-            let left = self.work.wal.next_look(now).since_millis(now);
-            let over = self.work.wal.over;
-            let mut look = pin!(async {
-                if bytes_max == 0 || over {
+            let wal = &mut self.work.wal;
+            let left = wal.next_look(now).since_millis(now);
+            let look = async {
+                if bytes_max == 0 {
                     return std::future::pending().await;
                 }
                 tokio::time::sleep(Duration::from_millis(left)).await;
-                position(&self.adapter, &self.database).await
-            });
+                if wal.over { None } else { wal.look(&self.adapter, &self.database).await }
+            };
             let stands = tokio::select! {
                 answer = &mut next => {
                     // Short statements would put it off for ever.
-                    if bytes_max > 0 && !over && self.work.wal.is_due(self.adapter.gate.now()) {
-                        let stands = look.await;
-                        self.work.wal.looked(stands, bytes_max);
+                    let wal = &mut self.work.wal;
+                    if bytes_max > 0 && !wal.over && wal.is_due(self.adapter.gate.now()) {
+                        let stands = wal.look_in_time(&self.adapter, &self.database).await;
+                        wal.looked(stands, bytes_max);
                     }
                     return answer.map_err(End::from);
                 }
                 gone = self.client.gone() => return Err(gone.into()),
-                stands = &mut look => stands,
+                stands = look => stands,
             };
-            if self.work.wal.looked(stands, bytes_max) {
+            self.work.wal.looked(stands, bytes_max);
+            if self.work.wal.cancels(self.adapter.gate.now()) {
                 send_cancel(&self.adapter, &self.cancel).await;
             }
         }
     }
 
-    /// Looks where the log stands, when it is time, while rows come in.
+    /// Looks where the log stands, when it is time, while a statement that changes something goes on.
     pub(crate) async fn look_if_due(&mut self) {
         let bytes_max = self.database.limits.wal_bytes_max;
         let now = self.adapter.gate.now();
-        if bytes_max == 0 || self.work.wal.over || self.work.wal.next_look(now) > now {
+        let wal = &mut self.work.wal;
+        if bytes_max == 0 {
             return;
         }
-        let stands = position(&self.adapter, &self.database).await;
-        if self.work.wal.looked(stands, bytes_max) {
+        if !wal.over && wal.next_look(now) <= now {
+            let stands = wal.look_in_time(&self.adapter, &self.database).await;
+            wal.looked(stands, bytes_max);
+        }
+        if wal.cancels(self.adapter.gate.now()) {
             send_cancel(&self.adapter, &self.cancel).await;
         }
     }
@@ -118,7 +165,7 @@ impl Session {
     pub(crate) async fn last_look(&mut self) {
         if self.work.wal.stood.is_some() && !self.work.wal.over {
             let bytes_max = self.database.limits.wal_bytes_max;
-            let stands = position(&self.adapter, &self.database).await;
+            let stands = self.work.wal.look_in_time(&self.adapter, &self.database).await;
             self.work.wal.looked(stands, bytes_max);
         }
     }
@@ -152,15 +199,12 @@ impl Session {
     }
 }
 
-/// Asks where the log stands; nothing where nobody says in time: an answer of the agent's may wait for it.
+/// Asks where the log stands; nothing where nobody says.
 async fn position(adapter: &Arc<PostgresAdapter>, database: &Database) -> Option<u64> {
-    let asked = async {
-        let mut own = adapter.lend_own(database).await.ok()?;
-        let found = own.ask(POSITION).await;
-        adapter.give_back(database, own, found.is_ok());
-        found.ok()?.into_iter().next()?.into_iter().next()??.parse().ok()
-    };
-    tokio::time::timeout(LOOK_MAX, asked).await.ok().flatten()
+    let mut own = adapter.lend_own(database).await.ok()?;
+    let found = own.ask(POSITION).await;
+    adapter.give_back(database, own, found.is_ok());
+    found.ok()?.into_iter().next()?.into_iter().next()??.parse().ok()
 }
 
 #[cfg(test)]
@@ -171,7 +215,18 @@ mod tests {
     fn what_is_written_adds_up_over_statements_and_a_log_that_begins_anew_counts_nothing() {
         let mut wal = Wal::default();
         for (at, over) in [(9000, false), (9500, false), (9900, false), (10, false), (120, true)] {
-            assert_eq!(wal.stands(at, 1000), over, "{at}");
+            wal.stands(at, 1000);
+            assert_eq!(wal.over, over, "{at}");
         }
+    }
+
+    #[test]
+    fn what_goes_on_is_cancelled_again_and_again() {
+        let at = |millis| UnixMillis::default().plus_millis(millis);
+        let mut wal = Wal::default();
+        assert!(!wal.cancels(at(1)), "it is not over");
+        wal.over = true;
+        let asked = [1, 2, 1 + LOOK_MILLIS, 2 + LOOK_MILLIS].map(|millis| wal.cancels(at(millis)));
+        assert_eq!(asked, [true, false, true, false]);
     }
 }
