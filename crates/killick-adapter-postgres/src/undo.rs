@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use killick_gate::ErrandKind;
 use killick_gate::points::{PointError, Points};
-use killick_gate::programs::Programs;
 use killick_model::point::{PointInfo, PointKind, UndoAsk, UndoReport, WhenEdited};
 use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Effect, Facet, Refusal};
@@ -88,7 +87,7 @@ impl PostgresAdapter {
             why: &why,
         };
         let mut own = Own::open(self, &database, purpose).await?;
-        let with = With { points: points.as_ref(), programs: &self.programs };
+        let with = With { points: points.as_ref(), adapter: self };
         let done = run(&mut own, &with, &images, ask).await;
         own.close(done.is_err());
         let report = done?;
@@ -125,7 +124,7 @@ fn images_of(info: &PointInfo) -> Result<Images, Refusal> {
 /// What an undo works with.
 struct With<'a> {
     points: &'a dyn Points,
-    programs: &'a Arc<dyn Programs>,
+    adapter: &'a PostgresAdapter,
 }
 
 async fn run(
@@ -155,7 +154,7 @@ async fn in_transaction(
     ask: &UndoAsk,
 ) -> Result<UndoReport, UndoError> {
     let mut report = UndoReport { not_covered: images.not_covered.clone(), ..Default::default() };
-    let gone = definitions::gone(own, with.points, with.programs, &ask.point, images).await?;
+    let gone = definitions::gone(own, with.points, with.adapter, &ask.point, images).await?;
     if let Some(gone) = &gone {
         report.definitions.clone_from(&gone.labels);
         report.not_covered.extend(gone.moved.iter().cloned());

@@ -41,5 +41,5 @@ pub use post::{
     POST_BODY_BYTES_MAX, POST_SECONDS_MAX, WEBHOOK_ADDRESS_BYTES_MAX, Webhook, WebhookError,
     webhook,
 };
-pub use programs::{CALLER_SECONDS_MAX, SystemPrograms};
+pub use programs::{CALLER_SECONDS_MAX, SystemPrograms, places};
 pub use resolver::{Resolver, SystemResolver};

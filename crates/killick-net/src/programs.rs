@@ -246,14 +246,22 @@ fn filled(mut argument: String, files: &[PathBuf]) -> String {
     argument
 }
 
-/// Finds a program: in the folders that are named, then in those of `PATH`.
 fn find(program: &str, folders: &[String]) -> Option<PathBuf> {
-    if program.contains('/') {
-        return None;
-    }
+    places(program, folders).next()
+}
+
+/// Returns where a program lies: in the folders that are named, then in those of `PATH`. The first is the one that is
+/// started.
+pub fn places(program: &str, folders: &[String]) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let named = folders.iter().flat_map(|folder| expanded(folder));
-    named.chain(std::env::split_paths(&path)).map(|it| it.join(program)).find(|it| it.is_file())
+    let named: Vec<PathBuf> = folders.iter().flat_map(|folder| expanded(folder)).collect();
+    let all: Vec<PathBuf> = if program.contains('/') {
+        Vec::new()
+    } else {
+        named.into_iter().chain(std::env::split_paths(&path)).collect()
+    };
+    let program = program.to_owned();
+    all.into_iter().map(move |it| it.join(&program)).filter(|it| it.is_file())
 }
 
 /// Returns the folders that a pattern stands for, the highest number first.

@@ -292,33 +292,22 @@ pub(crate) async fn prepare_database(
 ) -> Result<Prepared, String> {
     let (mut prepared, version) = databases.prepare(database, ask, Some(by)).await?;
     if let Some(version) = version {
-        prepared.findings.push(prepare::programs::finding(version, &dump_programs().await));
+        prepared.findings.push(prepare::programs::finding(version, dump_program().await));
     }
     Ok(prepared)
 }
 
-/// Reads the versions of the dump programs on this machine: those on the path, and those of a package.
-async fn dump_programs() -> Vec<u32> {
-    tokio::task::spawn_blocking(|| {
-        let on_path = std::env::var_os("PATH").unwrap_or_default();
-        let places = std::env::split_paths(&on_path).chain(
-            std::fs::read_dir(prepare::programs::PACKAGES)
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| Some(entry.ok()?.path().join("bin"))),
-        );
-        places
-            .filter_map(|place| std::fs::File::open(place.join(prepare::programs::DUMP)).ok())
-            .filter_map(|file| {
-                let mut bytes = Vec::new();
-                let most = prepare::programs::PROGRAM_BYTES_MAX;
-                file.take(most).read_to_end(&mut bytes).ok()?;
-                prepare::programs::version_in(&bytes)
-            })
-            .collect()
-    })
-    .await
-    .unwrap_or_default()
+/// Reads the version of the dump program that would be run: the first where tools are looked for that says one.
+async fn dump_program() -> Option<u32> {
+    let read = || {
+        killick_net::places(prepare::programs::DUMP, &tool_folders()).find_map(|place| {
+            let mut bytes = Vec::new();
+            let file = std::fs::File::open(place).ok()?;
+            file.take(prepare::programs::PROGRAM_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+            prepare::programs::version_in(&bytes)
+        })
+    };
+    tokio::task::spawn_blocking(read).await.ok().flatten()
 }
 
 /// Writes the statements that prepare a server which is not declared; nobody is asked.

@@ -6,8 +6,6 @@ use super::findings::version_text;
 
 /// The name of the program that dumps a database.
 pub const DUMP: &str = "pg_dump";
-/// Where packages put the programs of each version.
-pub const PACKAGES: &str = "/usr/lib/postgresql";
 /// The most bytes of a program that are looked through.
 pub const PROGRAM_BYTES_MAX: u64 = 16 << 20;
 
@@ -23,13 +21,12 @@ pub fn version_in(program: &[u8]) -> Option<u32> {
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
-/// Says whether the dump programs of these versions can dump a server.
+/// Says whether the dump program that would be run, of this version, can dump a server.
 #[must_use]
-pub fn finding(server: u32, programs: &[u32]) -> Finding {
+pub fn finding(server: u32, program: Option<u32>) -> Finding {
     let needed = server.div_euclid(10_000);
-    let newest = programs.iter().max();
-    let good = newest.is_some_and(|it| *it >= needed);
-    let found = match newest {
+    let good = program.is_some_and(|it| it >= needed);
+    let found = match program {
         None => format!("{DUMP} is not on this machine; the server is {}", version_text(server)),
         Some(it) => {
             format!("{DUMP} {it} is on this machine; the server is {}", version_text(server))
@@ -53,8 +50,8 @@ mod tests {
     fn a_dump_program_says_its_version_and_an_older_one_is_not_enough() {
         assert_eq!(version_in(b"\0\0pg_dump (PostgreSQL) 15.13 (Debian)\0"), Some(15));
         assert_eq!(version_in(b"#!/usr/bin/perl -wT\n# wrapper"), None);
-        assert_eq!(finding(150_013, &[13, 17]).state, LayerState::Holds);
-        assert_eq!(finding(180_001, &[15]).state, LayerState::Missing);
-        assert_eq!(finding(150_013, &[]).state, LayerState::Missing);
+        assert_eq!(finding(150_013, Some(17)).state, LayerState::Holds);
+        assert_eq!(finding(180_001, Some(15)).state, LayerState::Missing);
+        assert_eq!(finding(150_013, None).state, LayerState::Missing);
     }
 }

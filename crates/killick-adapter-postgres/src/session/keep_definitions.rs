@@ -1,21 +1,18 @@
 //! Keeping definitions before some are dropped: all of the database's, as its own program writes them down. What of
 //! them is gone later is told by the numbers that objects have in the catalogue.
 
-use std::sync::Arc;
-
 use killick_gate::Departure;
 use killick_gate::programs::{ProgramCall, ProgramError};
 use killick_model::database::{Database, DatabaseTls};
 use killick_sql::catalogue::read;
 use zeroize::Zeroizing;
 
+use super::adapter::PostgresAdapter;
 use super::engine::Session;
 use super::keep::NotKept;
 
 /// The most bytes of all definitions of a database.
 pub(crate) const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
-/// Where Debian keeps the server's programs, and where a human says they are.
-const FOLDERS: &[&str] = &["/usr/lib/postgresql/*/bin"];
 /// How long the definitions are waited for behind somebody's lock.
 const LOCK_WAIT: &str = "--lock-wait-timeout=5000";
 
@@ -109,17 +106,12 @@ impl Session {
         let environment = reach(&self.database, password)?;
         Ok(ProgramCall {
             program: program.into(),
-            folders: folders(),
+            folders: self.adapter.tools.clone(),
             arguments: arguments.iter().map(|&it| it.to_owned()).collect(),
             environment,
             files: Vec::new(),
         })
     }
-}
-
-/// Returns the folders in which the server's programs are looked for.
-pub(crate) fn folders() -> Vec<String> {
-    FOLDERS.iter().map(|&it| it.to_owned()).collect()
 }
 
 /// Returns the variables by which a program of the server's finds it; nothing of them stands on a command line.
@@ -151,21 +143,21 @@ fn reach(
     Ok(all)
 }
 
-/// Runs a program over files that it is given, and returns what it writes.
+/// Runs `pg_restore` over files that it is given, and returns what it writes.
 pub(crate) async fn written_by(
-    programs: &Arc<dyn killick_gate::programs::Programs>,
+    adapter: &PostgresAdapter,
     on: &Departure,
     arguments: &[&str],
     files: Vec<Vec<u8>>,
 ) -> Result<String, ProgramError> {
     let call = ProgramCall {
         program: "pg_restore".into(),
-        folders: folders(),
+        folders: adapter.tools.clone(),
         arguments: arguments.iter().map(|&it| it.to_owned()).collect(),
         environment: Vec::new(),
         files,
     };
-    let mut running = programs.start(on, call).await?;
+    let mut running = adapter.programs.start(on, call).await?;
     let mut all = Vec::new();
     while let Some(block) = running.read().await? {
         all.extend(block);

@@ -77,7 +77,7 @@ fn split(text: &str) -> Result<Vec<String>, String> {
         return Ok(Vec::new());
     }
     let script = killick_sql::script::parse(text)
-        .map_err(|error| format!("the assertions are no SQL: {}", error.message()))?;
+        .map_err(|error| format!("the assertions are no SQL: {error}"))?;
     Ok((0..script.len()).map(|at| script.text_of(at).to_owned()).collect())
 }
 
@@ -220,7 +220,8 @@ impl ScratchServer<'_> {
             &use_list,
             &database,
         ];
-        if let Err(said) = self.fed("pg_restore", &arguments, point, progress).await? {
+        let said = self.fed("pg_restore", &arguments, point, progress).await?;
+        if let Err(said) = super::restored(said) {
             wrong.push(format!("pg_restore: {said}"));
         }
         Ok(())

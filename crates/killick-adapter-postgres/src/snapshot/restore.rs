@@ -173,7 +173,7 @@ impl Beside<'_> {
         };
         let (fed, said) = tokio::join!(feeding, to_its_end(running));
         fed?;
-        let said = said?;
+        let said = super::restored(said?);
         // A tool that failed says why; one that did not and never came to the server restored nothing.
         if said.is_ok() {
             relayed.await.map_err(|error| error.to_string())??;

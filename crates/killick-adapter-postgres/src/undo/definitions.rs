@@ -2,13 +2,12 @@
 //! not know any more. What went by CASCADE is among them, whatever it was.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use killick_gate::points::Points;
-use killick_gate::programs::Programs;
 use killick_model::PointId;
 
 use super::UndoError;
+use crate::PostgresAdapter;
 use crate::session::images::{Images, TableImages, literal, quoted};
 use crate::session::keep_definitions::{DEFINITIONS_BYTES_MAX, written_by};
 use crate::session::own::Own;
@@ -39,7 +38,7 @@ pub(super) struct Definitions {
 pub(super) async fn gone(
     own: &mut Own,
     points: &dyn Points,
-    programs: &Arc<dyn Programs>,
+    adapter: &PostgresAdapter,
     point: &PointId,
     images: &Images,
 ) -> Result<Option<Definitions>, UndoError> {
@@ -54,7 +53,7 @@ pub(super) async fn gone(
     }
     let said =
         |error: killick_gate::programs::ProgramError| UndoError::Impossible(error.to_string());
-    let list = written_by(programs, &own.departure, &["--list", "{file:0}"], vec![dump.clone()])
+    let list = written_by(adapter, &own.departure, &["--list", "{file:0}"], vec![dump.clone()])
         .await
         .map_err(said)?;
     let entries: Vec<Entry> = list.lines().filter_map(entry).collect();
@@ -89,7 +88,7 @@ pub(super) async fn gone(
         let list = format!("{}\n", lines.join("\n")).into_bytes();
         let arguments = [section, "--use-list={file:1}", "--file=-", "{file:0}"];
         let files = vec![dump.clone(), list];
-        let text = written_by(programs, &own.departure, &arguments, files).await.map_err(said)?;
+        let text = written_by(adapter, &own.departure, &arguments, files).await.map_err(said)?;
         texts.push(without_commands(&text));
     }
     let after = texts.pop().unwrap_or_default();
@@ -279,10 +278,21 @@ fn label(rest: &str) -> String {
     rest.rsplit_once(' ').map_or(rest, |(what, _)| what).to_owned()
 }
 
-/// Commands of a terminal program that stand in such texts are not SQL.
+/// Leaves out what is no SQL (the `\restrict` and `\unrestrict` that such a text stands between), and what a newer
+/// program sets at its beginning that a server before 17 does not know. What the definitions say stays as it is.
 fn without_commands(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('\\')).collect();
-    lines.join("\n")
+    let key = text.lines().find_map(|line| line.strip_prefix("\\restrict "));
+    let mut begins = true;
+    let lines = text.lines().filter(|line| {
+        begins &= line.is_empty()
+            || ["--", "\\", "SET ", "SELECT pg_catalog.set_config("]
+                .iter()
+                .any(|it| line.starts_with(it));
+        let command = begins && (line.starts_with('\\') || *line == "SET transaction_timeout = 0;");
+        let ends = key.is_some() && line.strip_prefix("\\unrestrict ") == key;
+        !command && !ends
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Moves what has taken the name of something that is gone out of the way, and says so. Nothing of it is destroyed.
@@ -319,6 +329,18 @@ async fn make_room(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_around_a_text_go_and_bodies_stay_as_they_are() {
+        let text = "--\n\\restrict k1\n\nSET lock_timeout = 0;\nSET transaction_timeout = 0;\n\n\
+            CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\n\\restrict me\nSET transaction_timeout = 0;\n\
+            \\unrestrict k2\n$$;\n\n\\unrestrict k1\n";
+        assert_eq!(
+            without_commands(text),
+            "--\n\nSET lock_timeout = 0;\n\nCREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\n\
+             \\restrict me\nSET transaction_timeout = 0;\n\\unrestrict k2\n$$;\n"
+        );
+    }
 
     #[test]
     fn a_line_of_the_list_is_taken_apart() {
