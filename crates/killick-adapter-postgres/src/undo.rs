@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use killick_gate::ErrandKind;
 use killick_gate::points::{PointError, Points};
+use killick_model::database::Database;
 use killick_model::point::{PointInfo, PointKind, UndoAsk, UndoReport, WhenEdited};
 use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Effect, Facet, Refusal};
@@ -19,6 +20,7 @@ use crate::session::server::{CopyError, ServerError};
 mod apply;
 mod columns;
 mod definitions;
+mod functions;
 mod plan;
 
 /// Why an undo was not done. Nothing of it lasts.
@@ -87,7 +89,7 @@ impl PostgresAdapter {
             why: &why,
         };
         let mut own = Own::open(self, &database, purpose).await?;
-        let with = With { points: points.as_ref(), adapter: self };
+        let with = With { points: points.as_ref(), adapter: self, database: &database };
         let done = run(&mut own, &with, &images, ask).await;
         own.close(done.is_err());
         let report = done?;
@@ -125,6 +127,7 @@ fn images_of(info: &PointInfo) -> Result<Images, Refusal> {
 struct With<'a> {
     points: &'a dyn Points,
     adapter: &'a PostgresAdapter,
+    database: &'a Database,
 }
 
 async fn run(
@@ -154,15 +157,18 @@ async fn in_transaction(
     ask: &UndoAsk,
 ) -> Result<UndoReport, UndoError> {
     let mut report = UndoReport { not_covered: images.not_covered.clone(), ..Default::default() };
+    functions::owned_by_agents(own, with.database, ask).await?;
     let gone = definitions::gone(own, with.points, with.adapter, &ask.point, images).await?;
     if let Some(gone) = &gone {
         report.definitions.clone_from(&gone.labels);
         report.not_covered.extend(gone.moved.iter().cloned());
         definitions::make_types(own, gone).await?;
+        functions::owned_by_agents(own, with.database, ask).await?;
     }
     let mut altered = fill_columns(own, with, images, ask, &mut report).await?;
     if let Some(gone) = &gone {
         definitions::make(own, gone).await?;
+        functions::owned_by_agents(own, with.database, ask).await?;
     }
     for columns in &mut altered.columns {
         columns.finish(own).await?;

@@ -96,6 +96,9 @@ pub struct UndoAsk {
     /// Whether the tables' own triggers fire for what is restored.
     #[serde(default)]
     pub fire_triggers: bool,
+    /// Whether functions that an agent could have defined may run, as the gateway's login.
+    #[serde(default)]
+    pub run_functions: bool,
 }
 
 /// What an undo does where a row was edited since it was kept.

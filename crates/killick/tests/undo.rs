@@ -314,3 +314,41 @@ async fn an_approval_is_used_with_its_transaction_and_not_on_one_that_is_rolled_
     stage.approve_newest().await;
     stage.refused(&format!("BEGIN; {one}; {one}; COMMIT"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_function_of_the_agents_role_runs_as_the_login_unless_a_human_lets_it() {
+    let mut stage = Stage::open("staging", "SELECT 1", "SELECT 1").await;
+    let run = |text: &str| stage.server.sql("shop", text);
+    // The agent's own check and domain tell whoever runs them.
+    let _ = run("CREATE ROLE worker; GRANT worker TO app; GRANT CREATE ON SCHEMA public TO worker;
+        CREATE TABLE witness (who text); GRANT INSERT ON witness TO PUBLIC; GRANT SELECT ON witness TO app;
+        SET ROLE worker;
+        CREATE FUNCTION tells(v int) RETURNS boolean LANGUAGE plpgsql AS
+          $$ BEGIN INSERT INTO public.witness VALUES (current_user); RETURN true; END $$;
+        CREATE DOMAIN told AS int CHECK (public.tells(VALUE));
+        CREATE TABLE notes (id int PRIMARY KEY, n told, CHECK (public.tells(id)));
+        RESET ROLE; GRANT ALL ON notes TO app;
+        INSERT INTO notes SELECT g, g FROM generate_series(1, 6) g; DELETE FROM witness; ANALYZE;");
+    let url = format!(
+        "postgres://app:app-password-7@127.0.0.1:{}/shop?sslmode=disable",
+        stage.server.port()
+    );
+    let base = ["database", "add", "shop", "--url", &url, "--environment", "staging"];
+    let more = ["--private-address", "--replace", "--role", "worker"];
+    stage.gateway.done(&[&base[..], &more].concat()).await.unwrap();
+    stage.open_session("staging").await;
+    assert_eq!(stage.passes("SELECT current_user"), "worker");
+    stage.force("DELETE FROM notes WHERE id < 4").await;
+    let point = stage.last_undo().await["undo"]["point"].as_str().unwrap().to_owned();
+    for extra in [&[][..], &["--dry-run"]] {
+        let said = stage.gateway.cli(&[&["undo", &point][..], extra].concat()).await.unwrap();
+        assert!(!said.status.success());
+        assert!(said.stderr.contains("tells(integer)"), "{said:?}");
+        assert!(said.stderr.contains("--run-functions"), "{said:?}");
+    }
+    assert_eq!(stage.server.sql("shop", "SELECT count(*) FROM witness"), "0");
+    let report = stage.gateway.json(&["undo", &point, "--run-functions"]).await.unwrap();
+    assert_eq!(report["done"], true, "{report:#}");
+    assert_eq!(stage.server.sql("shop", "SELECT count(*) FROM notes"), "6");
+    assert_eq!(stage.server.sql("shop", "SELECT DISTINCT who FROM witness"), "app");
+}

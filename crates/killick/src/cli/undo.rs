@@ -26,6 +26,9 @@ pub(crate) struct UndoArgs {
     /// Lets the tables' own triggers fire for what is restored
     #[arg(long)]
     pub(crate) fire_triggers: bool,
+    /// Lets functions that the agents' role owns run as the gateway's login, where tables call them for what is restored
+    #[arg(long)]
+    pub(crate) run_functions: bool,
 }
 
 /// What is to be undone.

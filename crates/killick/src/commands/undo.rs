@@ -26,6 +26,7 @@ pub(super) fn undo(session: &Session, args: UndoArgs) -> Ended {
             WhenEdited::Refuse
         },
         fire_triggers: args.fire_triggers,
+        run_functions: args.run_functions,
     };
     let Reply::Undone(report) = session.ask(Command::Undo(Box::new(ask)))? else {
         return Err(unexpected());

@@ -22,6 +22,10 @@ impl Stage {
         let server = Server::start();
         let _ = server.sql("postgres", "CREATE USER app PASSWORD 'app-password-7'");
         let _ = server.sql("postgres", "CREATE DATABASE shop OWNER app");
+        if server.version() < 15 {
+            // From 15 on it is the owner's of the database.
+            let _ = server.sql("shop", "ALTER SCHEMA public OWNER TO app");
+        }
         let loaded = psql(
             &server.url("shop"),
             &["-v", "ON_ERROR_STOP=1", "-c", "SET ROLE app", "-c", tables],
@@ -42,10 +46,17 @@ impl Stage {
             .done(&[&["database", "add", "shop", "--url", &url][..], &place].concat())
             .await
             .unwrap();
+        let mut stage = Self { server, gateway, url, checksum, _dir: dir };
+        stage.open_session(environment).await;
+        stage
+    }
+
+    /// Goes on in a session that begins now.
+    pub(crate) async fn open_session(&mut self, environment: &str) {
         let base = ["session", "open", "--agent", "coder", "--environment", environment];
-        let opened = gateway.json(&[&base[..], &["--task", "tidy up"]].concat()).await.unwrap();
-        let url = opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned();
-        Self { server, gateway, url, checksum, _dir: dir }
+        let ask = [&base[..], &["--task", "tidy up"]].concat();
+        let opened = self.gateway.json(&ask).await.unwrap();
+        self.url = opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned();
     }
 
     pub(crate) fn say(&self, text: &str) -> Output {
@@ -90,6 +101,7 @@ impl Stage {
             let requests = self.gateway.json(&["request", "list"]).await.unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(!requests.as_array().unwrap().is_empty(), "{text}: nobody is asked: {said}");
+            assert!(said.contains("approval-needed"), "{text}: {said}");
             self.approve_newest().await;
         }
         panic!("{text}: {}", String::from_utf8_lossy(&self.say(text).stderr));
