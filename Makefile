@@ -1,5 +1,5 @@
 # The two commands of the README, each complete on a fresh Debian 12 with Rust: `make test`, `make demo`.
-.PHONY: help setup test demo e2e clients kill-test fault-test regress bench bench-pg lint
+.PHONY: help setup test test-versions demo e2e clients kill-test fault-test regress bench bench-pg lint
 
 help:
 	@echo 'make test   install what is missing, run every test'
@@ -9,6 +9,7 @@ help:
 	@echo 'make kill-test  cut the power 100 times under load, then prove the record'
 	@echo 'make fault-test  cut the network at every message of a database session, kill its ends 100 times'
 	@echo 'make regress  PostgreSQL'"'"'s own regression suite: judged against what it wrote, and compared through the gateway'
+	@echo 'make test-versions  the tests of databases with PostgreSQL 14, 16, 17 and 18 in place of Debian'"'"'s'
 	@echo 'make bench  measure against a direct connection, haproxy and PgBouncer'
 	@echo 'make bench-pg  the part of it for PostgreSQL'
 	@echo 'make lint   format, clippy, and the checks of the house (cargo xtask)'
@@ -58,6 +59,11 @@ regress: setup
 	@cargo build --quiet --package killick --bin killick
 	KILLICK_REGRESS='$(FILES)' cargo test --package killick-testkit --test sql_regress -- --nocapture
 	KILLICK_REGRESS='$(FILES)' cargo test --package killick --test database_regress -- --nocapture
+
+# make test-versions VERSIONS='17 18'   with those alone.
+VERSIONS ?=
+test-versions: setup
+	@scripts/test-versions.sh $(VERSIONS)
 
 bench: setup
 	@scripts/bench.sh

@@ -200,6 +200,16 @@ impl Server {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
+    /// Returns the major version.
+    ///
+    /// # Panics
+    /// It does not answer.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        let number: u32 = self.sql("postgres", "SHOW server_version_num").parse().unwrap();
+        number.div_euclid(10_000)
+    }
+
     /// Runs a file of SQL around the gateway; what fails in it is let pass.
     pub fn load(&self, database: &str, file: &Path) {
         let _ = psql(&self.url(database), &["-f", &file.display().to_string()]);
