@@ -21,6 +21,14 @@ pub struct Class<'a> {
     pub statement: &'a str,
 }
 
+impl Class<'_> {
+    /// Returns whether an integer stands in the text.
+    #[must_use]
+    pub fn holds_integers(&self) -> bool {
+        self.key.contains(INTEGER)
+    }
+}
+
 /// Returns the class of a text; `None` when it has none.
 #[must_use]
 pub fn class_of(text: &str) -> Option<Class<'_>> {

@@ -211,7 +211,9 @@ impl Session {
         let alone = self.state.is_fresh() && !self.may_execute(text);
         if few && alone && !looks_at_settings(judged) {
             let class = class.filter(|it| {
-                !judged.literals_matter && place(text, it.statement) == Some(range.clone())
+                !judged.literals_matter
+                    && place(text, it.statement) == Some(range.clone())
+                    && shows_no_integer(&meaning.excerpt)
             });
             let key = match class {
                 Some(class) => key(self.known.number(), b'c', &class.key),
@@ -231,6 +233,11 @@ impl Session {
     }
 }
 
+/// Returns whether no integer of a text is left in what is shown of it: the length of a type is no literal, and stays.
+fn shows_no_integer(excerpt: &str) -> bool {
+    class_of(excerpt).is_some_and(|shown| !shown.holds_integers())
+}
+
 /// Returns whether a judgement may hang on what the session set before.
 fn looks_at_settings(judged: &Judged) -> bool {
     matches!(judged.kind, Kind::Session { .. })
@@ -240,6 +247,19 @@ fn looks_at_settings(judged: &Judged) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_integer_that_is_shown_is_not_taken_for_another_one() {
+        for (text, shown) in [
+            ("SELECT a FROM t WHERE id = 7 LIMIT 3", false),
+            ("INSERT INTO t (a1) VALUES (1, 'x')", false),
+            ("SELECT CAST(a AS char(10)) FROM t", true),
+            ("SELECT interval(2) '1 day'", true),
+            ("SELECT a::numeric(10, 2) FROM t", true),
+        ] {
+            assert_eq!(!shows_no_integer(&mask::masked(text)), shown, "{}", mask::masked(text));
+        }
+    }
 
     #[test]
     fn what_is_remembered_is_bounded() {
