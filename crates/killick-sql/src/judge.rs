@@ -109,7 +109,8 @@ impl SessionState {
             | Kind::Release { .. }
             | Kind::Execute { .. }
             | Kind::CopyIn
-            | Kind::CopyOut => {}
+            | Kind::CopyOut
+            | Kind::PrepareTransaction => {}
         }
         let made = |it: &&Touch| {
             it.group == Group::Create && it.object.oid.is_none() && it.object.kind == "table"

@@ -239,6 +239,8 @@ pub enum Kind {
         /// `AND CHAIN`.
         chain: bool,
     },
+    /// PREPARE TRANSACTION.
+    PrepareTransaction,
     /// SAVEPOINT.
     Savepoint {
         /// Its name.

@@ -413,3 +413,112 @@ async fn a_temporary_table_in_front_of_another_one_does_not_hide_what_it_does() 
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_is_told_in_the_servers_own_words_and_place() {
+    let stage = Stage::open("staging").await;
+    let (url, direct) = (stage.session("staging").await, stage.server.url("shop"));
+    let first = |text: &str, url: &str| {
+        let said = psql(url, &["-v", "VERBOSITY=verbose", "-c", text]);
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        said.lines().filter(|it| !it.starts_with("LOCATION")).collect::<Vec<_>>().join("\n")
+    };
+    for text in [
+        "SELEC 1",
+        "SELECT 'ü' FRM a a a",
+        "SELECT U&'wrong: \\061'",
+        "SELECT 1; SELECT (2",
+        "CREATE TABLE t (a int DEFAULT (1, ))",
+        "BEGIN; SELECT 1; SELECT a a a a; COMMIT",
+    ] {
+        let words = first(text, &direct);
+        assert!(words.contains("LINE 1"), "{words}");
+        assert_eq!(first(text, &url), words);
+    }
+    // The transaction fails with it, in either protocol, and the session goes on.
+    let mut client = Client::connect(&url).unwrap();
+    for _ in 0..2 {
+        client.query("BEGIN").unwrap();
+        assert_eq!(client.query("SELEC 1").unwrap().errors[0].sqlstate, "42601");
+        assert_eq!(client.query("SELECT 1").unwrap().errors[0].sqlstate, "25P02");
+        client.query("ROLLBACK").unwrap();
+        client.query("BEGIN").unwrap();
+        let answer = client.series(&[("SELECT 1", &[]), ("SELEC 2", &[])]).unwrap();
+        assert_eq!((answer.errors[0].sqlstate.as_str(), answer.status), ("42601", b'E'));
+        // What failed cannot be left prepared: it is rolled back, and that is what is said.
+        assert_eq!(client.query("PREPARE TRANSACTION 'x'").unwrap().tags, ["ROLLBACK"]);
+    }
+    assert_eq!(client.query("SELECT 1").unwrap().value(), "1");
+    // The same class of statement with another length of a type is shown as it is.
+    for text in ["SELECT CAST('a' AS char(10))", "SELECT CAST('a' AS char(20))"] {
+        assert!(client.query(text).unwrap().went_well(), "{text}");
+    }
+    assert!(stage.gateway.verify().await.unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_one_text_end_no_transaction_that_the_agent_did_not_begin() {
+    let stage = Stage::open("staging").await;
+    let mut client = Client::connect(&stage.session("staging").await).unwrap();
+    let insert = |id: u32| format!("INSERT INTO messages VALUES ({id}, 1, 'x')");
+    for (at, (word, kept)) in [("COMMIT", 1), ("ROLLBACK", 0)].into_iter().enumerate() {
+        let id = 100_000 + 10 * u32::try_from(at).unwrap();
+        let before: u32 = stage.count("messages").parse().unwrap();
+        let (one, two) = (insert(id), insert(id + 1));
+        let answer = client.query(&format!("{one}; {word} AND CHAIN; {two}")).unwrap();
+        assert_eq!((answer.errors[0].sqlstate.as_str(), answer.status), ("25P01", b'I'));
+        assert_eq!(stage.count("messages"), before.to_string());
+        // The first one lasts or not, the warning is the server's, and the second goes with the mistake.
+        let answer = client.query(&format!("{one}; {word}; {two}; {word} AND CHAIN")).unwrap();
+        assert_eq!((answer.errors[0].sqlstate.as_str(), answer.status), ("25P01", b'I'));
+        assert_eq!(answer.notices[0].sqlstate, "25P01");
+        assert_eq!(stage.count("messages"), (before + kept).to_string());
+        let (series, chain) = ([(two.as_str(), [].as_slice())], format!("{word} AND CHAIN"));
+        let series = [&series[..], &[(chain.as_str(), [].as_slice())]].concat();
+        let answer = client.series(&series).unwrap();
+        assert_eq!((answer.errors[0].sqlstate.as_str(), answer.status), ("25P01", b'I'));
+        assert_eq!(stage.count("messages"), (before + kept).to_string());
+    }
+    assert!(client.query(&insert(200_000)).unwrap().went_well());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_read_leaves_its_locks_and_cursors_and_no_way_to_write() {
+    let stage = Stage::open("staging").await;
+    let mut client = Client::connect(&stage.session("staging").await).unwrap();
+    let held = || {
+        let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+        stage.server.sql("shop", locks)
+    };
+    let function = "CREATE FUNCTION shown() RETURNS refcursor LANGUAGE plpgsql STABLE AS \
+        $$ DECLARE c refcursor := 'shown'; BEGIN OPEN c FOR SELECT id FROM customers ORDER BY id; RETURN c; END $$";
+    assert!(stage.server.sql("shop", &format!("SET ROLE app; {function}")).is_empty());
+    // Somebody else's function: the catalogue is looked at again when a transaction begins.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    for extended in [false, true] {
+        let mut say = |text: &str| {
+            let answer =
+                if extended { client.series(&[(text, &[])]) } else { client.query(text) }.unwrap();
+            assert!(answer.went_well(), "{text}: {answer:?}");
+            answer
+        };
+        say("BEGIN");
+        say("SELECT pg_advisory_xact_lock(7)");
+        assert_eq!(say("SELECT shown()").value(), "shown");
+        say("INSERT INTO messages VALUES (300000, 1, 'x')");
+        assert_eq!(held(), "1");
+        assert_eq!(say("FETCH 3 FROM shown").rows.len(), 3);
+        assert_eq!(say("SHOW transaction_read_only").value(), "off");
+        say("ROLLBACK");
+        assert_eq!(held(), "0");
+    }
+    // What was bound under the guard does not go on without it.
+    client.query("BEGIN").unwrap();
+    let locks = "SELECT pg_advisory_xact_lock(g) FROM generate_series(1, 9) g";
+    assert_eq!(client.fetch("kept", locks, 2).unwrap().rows.len(), 2);
+    assert_eq!(client.fetch_on("kept", 2).unwrap().rows.len(), 2);
+    assert!(client.query("INSERT INTO messages VALUES (300001, 1, 'x')").unwrap().went_well());
+    let answer = client.fetch_on("kept", 2).unwrap();
+    assert_eq!(answer.errors[0].sqlstate, "34000", "{answer:?}");
+    client.query("ROLLBACK").unwrap();
+}

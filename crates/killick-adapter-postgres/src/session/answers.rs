@@ -21,11 +21,17 @@ pub(crate) struct Portal {
     pub(crate) unit: Unit,
     /// Taken at its first answer: what it did is booked then, once.
     in_flight: Mutex<Option<InFlight>>,
+    /// Whether it reads under a guard and must not go on without.
+    pub(crate) guarded: bool,
 }
 
 impl Portal {
-    pub(crate) fn new(unit: Unit, in_flight: Option<InFlight>) -> Arc<Self> {
-        Arc::new(Self { unit, in_flight: Mutex::new(in_flight) })
+    pub(crate) fn of_control(unit: Unit) -> Arc<Self> {
+        Arc::new(Self { unit, in_flight: Mutex::new(None), guarded: false })
+    }
+
+    pub(crate) fn bound(unit: Unit, in_flight: InFlight, guarded: bool) -> Arc<Self> {
+        Arc::new(Self { unit, in_flight: Mutex::new(Some(in_flight)), guarded })
     }
 
     fn failed(&self) {

@@ -10,7 +10,7 @@ use super::engine::{End, Session};
 use super::keep_columns::loses_columns;
 use super::transaction::{Deed, Place};
 use super::unit::{Settle as _, Unit, rows_in_tag, tag_says_all};
-use crate::wire::frontend;
+use crate::wire::{backend, frontend};
 
 /// Returns BEGIN as the gateway sends it: a transaction that may write, unless the agent wants one that may not.
 /// The session's own default is read-only at the server; `agent_reads` says whether the agent made it so too.
@@ -39,6 +39,11 @@ impl Session {
             self.say_refused(&refused).await?;
             return Ok(false);
         }
+        if let Some(mistake) = self.chains_nothing(&unit.judged.kind) {
+            self.say_error("25P01", mistake, None, None).await?;
+            return Ok(false);
+        }
+        let begun_by_nobody = self.place == Place::Ours;
         let sent = match &unit.judged.kind {
             Kind::Begin { read_only } => {
                 // BEGIN inside of an implicit transaction makes it the agent's own.
@@ -49,6 +54,9 @@ impl Session {
             }
             Kind::Commit { .. } => {
                 let Some(in_flight) = self.before_commit().await? else { return Ok(false) };
+                if begun_by_nobody {
+                    self.warn_of_no_transaction();
+                }
                 frontend::encode_query(self.server.output(), text);
                 self.server.send(&self.departure).await?;
                 let ran = self.relay().await?;
@@ -59,6 +67,10 @@ impl Session {
                 self.follow(ran.status);
                 self.after_chain(ran.status);
                 return Ok(ran.tag.is_some());
+            }
+            Kind::Rollback { .. } if begun_by_nobody => {
+                self.warn_of_no_transaction();
+                text.clone()
             }
             _ => text.clone(),
         };
@@ -71,6 +83,29 @@ impl Session {
         self.follow(ran.status);
         self.after_chain(ran.status);
         Ok(ran.tag.is_some())
+    }
+
+    /// Returns the server's own words where AND CHAIN ends a transaction that the agent did not begin: that of the
+    /// gateway's around its statements must not become one of the agent's.
+    pub(crate) fn chains_nothing(&self, kind: &Kind) -> Option<&'static str> {
+        match kind {
+            Kind::Commit { chain: true } if self.place == Place::Ours => {
+                Some("COMMIT AND CHAIN can only be used in transaction blocks")
+            }
+            Kind::Rollback { chain: true } if self.place == Place::Ours => {
+                Some("ROLLBACK AND CHAIN can only be used in transaction blocks")
+            }
+            _ => None,
+        }
+    }
+
+    /// Says what the server says at the end of a transaction that nobody began.
+    pub(crate) fn warn_of_no_transaction(&mut self) {
+        backend::encode_warning(
+            self.client.output(),
+            "25P01",
+            "there is no transaction in progress",
+        );
     }
 
     /// Takes in what transaction control did, once the server said so.

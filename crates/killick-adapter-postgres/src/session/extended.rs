@@ -222,7 +222,7 @@ impl Session {
                 }
             }
             self.encode_bind(&bind);
-            self.portals.insert(bind.portal, Portal::new(unit, None));
+            self.portals.insert(bind.portal, Portal::of_control(unit));
             return Ok(());
         }
         self.bind_judged(bind, unit).await
@@ -299,7 +299,8 @@ impl Session {
             self.guarded = true;
         }
         self.encode_bind(&bind);
-        self.portals.insert(bind.portal, Portal::new(unit, Some(leave.in_flight)));
+        let portal = Portal::bound(unit, leave.in_flight, guards);
+        self.portals.insert(bind.portal, portal);
         Ok(())
     }
 
@@ -335,10 +336,15 @@ impl Session {
             && self.expected.iter().all(parse)
     }
 
-    /// Lets writes be possible again; what is still being fetched under the guard ends with it.
+    /// Lets writes be possible again. What was bound under the guard ends with it: it would go on without.
     pub(crate) async fn end_guard(&mut self) -> Result<(), End> {
         self.guarded = false;
         self.fetching = false;
+        let bound = self.portals.extract_if(|_, portal| portal.guarded);
+        for (name, _) in bound {
+            // Answered before the statement that follows in the same write.
+            frontend::encode_close(self.server.output(), b'P', &name);
+        }
         let departure = Arc::clone(&self.departure);
         self.unguard(&departure, self.place != Place::Failed).await
     }
@@ -358,6 +364,14 @@ impl Session {
             return Ok(());
         };
         let kind = portal.unit.judged.kind.clone();
+        if let Some(mistake) = self.chains_nothing(&kind) {
+            self.drain().await?;
+            if !self.skipping {
+                self.say_error("25P01", mistake, None, None).await?;
+                self.skipping = true;
+            }
+            return Ok(());
+        }
         if let Kind::Commit { .. } = kind {
             return self.execute_commit(&name, portal).await;
         }
@@ -400,6 +414,9 @@ impl Session {
             self.skipping = true;
             return Ok(());
         };
+        if self.place == Place::Ours {
+            self.warn_of_no_transaction();
+        }
         frontend::encode_execute(self.server.output(), name, 0);
         self.expected.push_back(Expected::Execute(portal));
         let tag = self.drain_for_tag().await?;

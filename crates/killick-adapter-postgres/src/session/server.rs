@@ -260,6 +260,26 @@ impl Server {
         refused.map_or(Ok(answers), Err)
     }
 
+    /// Has the server read a text without running it, and returns what it finds wrong. A transaction that is open
+    /// fails with it.
+    pub(crate) async fn mistake_in(
+        &mut self,
+        on: &Departure,
+        text: &str,
+    ) -> Result<Option<Bytes>, ServerError> {
+        let out = &mut self.output;
+        frontend::encode_close(out, b'S', OWN_NAME);
+        frontend::encode_parse(out, OWN_NAME, text, &[]);
+        frontend::encode_close(out, b'S', OWN_NAME);
+        frontend::encode_sync(out);
+        self.send(on).await?;
+        Ok(match self.until_ready().await? {
+            Some(ServerError::Refused { frame, .. }) => Some(frame),
+            Some(other) => return Err(other),
+            None => None,
+        })
+    }
+
     /// Writes one statement of the gateway's own for sending.
     pub(crate) fn ask_own(&mut self, sql: &str) {
         let out = &mut self.output;

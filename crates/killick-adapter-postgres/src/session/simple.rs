@@ -1,5 +1,7 @@
 //! The simple protocol: a text of statements, each through the gate, one answer each.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use killick_gate::Departure;
 use killick_model::Code;
@@ -87,22 +89,29 @@ impl Session {
         self.say_ready().await
     }
 
-    /// Says that a text cannot be read; where the server would see a mistake, the words are the server's own.
+    /// Says that a text cannot be read. A mistake is told in the server's own words: it is only asked to read the text.
     pub(crate) async fn say_unreadable(
         &mut self,
         error: &script::ScriptError,
         text: &str,
     ) -> Result<(), End> {
-        let refused = self.refuse(Code::Unrecognized, error.to_string()).await;
-        if error.is_syntax() {
-            self.fail_transaction().await?;
-            self.pass_asides().await?;
-            let (out, message) = (self.client.output(), error.message());
-            backend::encode_error_at(out, "42601", &message, error.position(text));
-            Ok(())
+        let mistake = if error.is_syntax() {
+            self.server.mistake_in(&self.departure, text).await?
         } else {
-            self.say_refused(&refused).await
+            None
+        };
+        let refused = self.refuse(Code::Unrecognized, error.to_string()).await;
+        let Some(mistake) = mistake else {
+            // What the server reads and the gateway cannot is nothing that it lets pass.
+            return self.say_refused(&refused).await;
+        };
+        match self.place {
+            Place::Ours => self.roll_back().await?,
+            Place::Agents => self.place = Place::Failed,
+            Place::Idle | Place::Failed => {}
         }
+        self.pass_asides().await?;
+        Ok(self.client.pass(&mistake).await?)
     }
 
     /// Sends a text without statements.
@@ -143,10 +152,23 @@ impl Session {
             return self.control(unit).await;
         }
         if self.place == Place::Failed {
+            if unit.judged.kind == Kind::PrepareTransaction {
+                return self.roll_back_failed().await;
+            }
             self.say_error("25P02", ABORTED, None, None).await?;
             return Ok(false);
         }
         self.carry(unit).await
+    }
+
+    /// PREPARE TRANSACTION of a failed transaction rolls it back, and says so.
+    async fn roll_back_failed(&mut self) -> Result<bool, End> {
+        frontend::encode_query(self.server.output(), "ROLLBACK");
+        self.server.send(&Arc::clone(&self.departure)).await?;
+        let ran = self.relay().await?;
+        self.controlled(&Kind::Rollback { chain: false });
+        self.follow(ran.status);
+        Ok(ran.tag.is_some())
     }
 
     /// Carries a statement that is not transaction control, in the place that fits it.
@@ -234,16 +256,16 @@ impl Session {
 
     /// Has the server refuse writes for one statement inside an open transaction.
     pub(crate) async fn guard(&mut self, on: &Departure) -> Result<(), End> {
-        self.server.own(on, "SAVEPOINT _killick_read").await?;
-        self.server.own(on, "SET LOCAL transaction_read_only = on").await?;
+        let statements = ["SAVEPOINT _killick_read", "SET LOCAL transaction_read_only = on"];
+        self.server.own_all(on, &statements).await?;
         Ok(())
     }
 
-    /// Lets writes be possible again, when the statement went well. A failed one leaves the transaction failed,
-    /// as the agent expects.
+    /// Lets writes be possible again, when the statement went well: a subtransaction takes what it may write with it
+    /// when it is released. Rolling it back would take the locks and cursors of the agent's own with it.
+    /// A failed statement leaves the transaction failed, as the agent expects.
     pub(crate) async fn unguard(&mut self, on: &Departure, went_well: bool) -> Result<(), End> {
         if went_well {
-            self.server.own(on, "ROLLBACK TO SAVEPOINT _killick_read").await?;
             self.server.own(on, "RELEASE SAVEPOINT _killick_read").await?;
         }
         Ok(())

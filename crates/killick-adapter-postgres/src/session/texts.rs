@@ -94,6 +94,7 @@ impl Session {
             | Kind::Deallocate { .. }
             | Kind::Declare { .. }
             | Kind::CopyIn
+            | Kind::PrepareTransaction
             | Kind::Session { .. } => false,
         };
         let guarded = self.place != Place::Idle && !judged.plainly_read;

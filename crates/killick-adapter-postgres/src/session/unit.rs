@@ -358,6 +358,7 @@ pub(crate) fn is_control(kind: &Kind) -> bool {
         | Kind::Declare { .. }
         | Kind::CopyIn
         | Kind::CopyOut
+        | Kind::PrepareTransaction
         | Kind::Session { .. } => false,
     }
 }

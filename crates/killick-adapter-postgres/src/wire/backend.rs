@@ -123,36 +123,31 @@ pub fn encode_error(
     detail: Option<&str>,
     hint: Option<&str>,
 ) {
-    framed(out, b'E', |out| {
-        let fields = [
-            (b'S', Some(severity)),
-            (b'V', Some(severity)),
-            (b'C', Some(sqlstate)),
-            (b'M', Some(message)),
-            (b'D', detail),
-            (b'H', hint),
-        ];
+    let more = [(b'D', detail), (b'H', hint)];
+    encode_report(out, b'E', &more, severity, (sqlstate, message));
+}
+
+/// Writes a `NoticeResponse` of severity `WARNING`.
+pub fn encode_warning(out: &mut BytesMut, sqlstate: &str, message: &str) {
+    encode_report(out, b'N', &[], "WARNING", (sqlstate, message));
+}
+
+fn encode_report(
+    out: &mut BytesMut,
+    tag: u8,
+    more: &[(u8, Option<&str>)],
+    severity: &str,
+    (sqlstate, message): (&str, &str),
+) {
+    framed(out, tag, |out| {
+        let fields = [(b'S', severity), (b'V', severity), (b'C', sqlstate), (b'M', message)];
+        let fields = fields.into_iter().map(|(field, value)| (field, Some(value)));
+        let fields = fields.chain(more.iter().copied());
         for (field, value) in fields {
             if let Some(value) = value {
                 out.put_u8(field);
                 put_text(out, &value.replace('\0', " "));
             }
-        }
-        out.put_u8(0);
-    });
-}
-
-/// Writes an `ErrorResponse` about a place in the agent's text, counted in characters from one.
-pub fn encode_error_at(out: &mut BytesMut, sqlstate: &str, message: &str, at: Option<usize>) {
-    framed(out, b'E', |out| {
-        for (field, value) in [(b'S', "ERROR"), (b'V', "ERROR"), (b'C', sqlstate), (b'M', message)]
-        {
-            out.put_u8(field);
-            put_text(out, &value.replace('\0', " "));
-        }
-        if let Some(at) = at {
-            out.put_u8(b'P');
-            put_text(out, &at.to_string());
         }
         out.put_u8(0);
     });
@@ -239,12 +234,17 @@ mod tests {
 
     #[test]
     fn the_place_of_an_error_moves_with_the_statement() {
-        let mut out = BytesMut::new();
-        encode_error_at(&mut out, "42601", "syntax error", Some(7));
-        let frame = out.freeze();
-        let mut wanted = BytesMut::new();
-        encode_error_at(&mut wanted, "42601", "syntax error", Some(17));
-        assert_eq!(moved_error(&frame, 10), Some(wanted.freeze()));
+        let mistake_at = |at: &str| {
+            let mut out = BytesMut::new();
+            framed(&mut out, b'E', |out| {
+                for field in ["C42601", "Msyntax error", &format!("P{at}"), ""] {
+                    put_text(out, field);
+                }
+            });
+            out.freeze()
+        };
+        let frame = mistake_at("7");
+        assert_eq!(moved_error(&frame, 10), Some(mistake_at("17")));
         assert_eq!(moved_error(&frame, 0), None);
         let mut out = BytesMut::new();
         encode_error(&mut out, "ERROR", "42501", "P7", None, None);

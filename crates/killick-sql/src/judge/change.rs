@@ -247,6 +247,9 @@ impl Judge<'_> {
                 );
             }
             At::AT_DetachPartition | At::AT_DetachPartitionFinalize => {
+                if matches!(command.def(), Node::PartitionCmd(it) if it.concurrent) {
+                    self.wrapping = Wrapping::Refuses;
+                }
                 let effect = Effect::DESTROY.with(Facet::Unbounded);
                 self.touch(
                     Group::Alter,

@@ -114,7 +114,7 @@ impl Judge<'_> {
             Tx::TRANS_STMT_RELEASE => self.kind = Kind::Release { name: name() },
             Tx::TRANS_STMT_ROLLBACK_TO => self.kind = Kind::RollbackTo { name: name() },
             Tx::TRANS_STMT_PREPARE => {
-                self.kind = Kind::Plain;
+                self.kind = Kind::PrepareTransaction;
                 self.touch(
                     Group::Transaction,
                     Effect::WRITE.with(Facet::Deferred).with(Facet::Administers),

@@ -198,6 +198,32 @@ impl Client {
         self.answer(&[])
     }
 
+    /// Binds a statement to a portal of this name and fetches its first rows.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn fetch(&mut self, portal: &str, text: &str, rows: u32) -> io::Result<Answer> {
+        self.send_parse("", text)?;
+        let mut body = Vec::new();
+        zero_ended(&mut body, portal);
+        body.extend_from_slice(&[0; 7]);
+        self.send(b'B', &body)?;
+        self.fetch_on(portal, rows)
+    }
+
+    /// Fetches further rows of a portal.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn fetch_on(&mut self, portal: &str, rows: u32) -> io::Result<Answer> {
+        let mut body = Vec::new();
+        zero_ended(&mut body, portal);
+        body.extend_from_slice(&rows.to_be_bytes());
+        self.send(b'E', &body)?;
+        self.send(b'S', &[])?;
+        self.answer(&[])
+    }
+
     fn send_parse(&mut self, name: &str, text: &str) -> io::Result<()> {
         let mut body = Vec::new();
         zero_ended(&mut body, name);

@@ -204,7 +204,7 @@ impl Watch {
             self.tally.lock().add(&Seen {
                 text,
                 accepted: !failed,
-                error: parsed.as_ref().err().map(script::ScriptError::message),
+                error: parsed.as_ref().err().map(ToString::to_string),
                 word: if parsed.is_err() { EffectWord::Unrecognized } else { word },
                 judged: &judged,
                 wrote,
