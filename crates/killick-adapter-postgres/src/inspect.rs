@@ -34,12 +34,20 @@ struct Numbered {
     number: u64,
     /// What names mean under it, and as whom statements run.
     settings: Arc<BTreeMap<String, String>>,
+    /// The relations that were locked when it was read: what hangs on them was not read, and is unrecognized.
+    unread: Arc<str>,
     /// What any session outside of a transaction saw last, when its fingerprint still held: it says role and search
     /// path too, so that what one session saw holds for all that know the same.
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Numbered {
+    /// Returns whether something that was locked when it was read is locked no more.
+    fn lacks_what_is_free(&self, locked: &str) -> bool {
+        let is_locked = |number: &str| locked.split(',').any(|it| it == number);
+        !self.unread.is_empty() && !self.unread.split(',').all(is_locked)
+    }
+
     fn saw(&self, now: Seen) {
         let mut seen = self.seen.lock();
         // The last look counts, also where the clock was set back since.
@@ -88,8 +96,9 @@ impl Known {
     ) -> Result<Self, ServerError> {
         let epochs = catalogues.epochs(database);
         let seen = epochs.look(now);
-        let fingerprint = fingerprint(server, on, true).await?;
-        let numbered = load(catalogues, database, server, on, &fingerprint, true).await?;
+        let print = fingerprint(server, on, true).await?;
+        let numbered = load(catalogues, database, server, on, &print, true).await?;
+        let fingerprint = print.text;
         numbered.saw(seen);
         Ok(Self { numbered, fingerprint, seen, epochs, stale: false, alone: false })
     }
@@ -146,9 +155,9 @@ impl Known {
     ) -> Result<(), ServerError> {
         let seen = self.epochs.look(now);
         let found = fingerprint(server, on, shared).await?;
-        if found != self.fingerprint {
+        if found.text != self.fingerprint || self.numbered.lacks_what_is_free(&found.locked) {
             self.numbered = load(catalogues, database, server, on, &found, shared).await?;
-            self.fingerprint = found;
+            self.fingerprint = found.text;
         }
         self.seen = seen;
         if shared {
@@ -172,6 +181,10 @@ const PLACE: &str = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text, 
 /// Every name in a query of the inspector is the server's own: objects of the session's search path could stand for
 /// functions and operators of the catalogue, and hide what is there. What is temporary stands first unless it is listed.
 const PIN: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
+/// A lock that somebody takes between two looks is not waited for long.
+const IMPATIENT: &str = "SET LOCAL lock_timeout TO '500ms'";
+/// How often a catalogue is read while others lock its tables.
+const READS_MAX: u32 = 4;
 
 /// Runs queries with the server's own names, in a transaction or a savepoint that leaves no trace.
 async fn pinned(
@@ -181,10 +194,10 @@ async fn pinned(
     idle: bool,
 ) -> Result<Vec<Vec<Vec<Option<String>>>>, ServerError> {
     let (before, after): (&[&str], &[&str]) = if idle {
-        (&["BEGIN READ ONLY", PIN], &["COMMIT"])
+        (&["BEGIN READ ONLY", PIN, IMPATIENT], &["COMMIT"])
     } else {
         (
-            &["SAVEPOINT _killick_look", PIN],
+            &["SAVEPOINT _killick_look", PIN, IMPATIENT],
             &["ROLLBACK TO SAVEPOINT _killick_look", "RELEASE SAVEPOINT _killick_look"],
         )
     };
@@ -198,19 +211,26 @@ fn text_of(rows: Vec<Vec<Option<String>>>) -> Option<String> {
     rows.into_iter().next().and_then(|row| row.into_iter().next().flatten())
 }
 
+/// What tells one catalogue from another, and what of it cannot be read now.
+struct Print {
+    text: String,
+    locked: String,
+}
+
 async fn fingerprint(
     server: &mut Server,
     on: &Departure,
     idle: bool,
-) -> Result<String, ServerError> {
+) -> Result<Print, ServerError> {
     let place = server.own(on, PLACE).await?;
-    let answers = pinned(server, on, &[read::FINGERPRINT], idle).await?;
-    let found = answers.into_iter().next().and_then(text_of);
-    match (place.into_iter().next().as_deref(), found) {
-        (Some([Some(path), Some(role), Some(temporary)]), Some(found)) => {
-            Ok(format!("{found}|{path}|{role}|{temporary}"))
+    let mut answers = pinned(server, on, &[read::FINGERPRINT, read::LOCKED], idle).await?;
+    let locked = answers.pop().and_then(text_of);
+    let found = answers.pop().and_then(text_of);
+    match (place.into_iter().next().as_deref(), found, locked) {
+        (Some([Some(path), Some(role), Some(temporary)]), Some(found), Some(locked)) => {
+            Ok(Print { text: format!("{found}|{path}|{role}|{temporary}"), locked })
         }
-        (_, _) => Err(ServerError::Nonsense("no fingerprint of the catalogue".into())),
+        (_, _, _) => Err(ServerError::Nonsense("no fingerprint of the catalogue".into())),
     }
 }
 
@@ -219,29 +239,26 @@ async fn load(
     database: &UpstreamName,
     server: &mut Server,
     on: &Departure,
-    fingerprint: &str,
+    print: &Print,
     idle: bool,
 ) -> Result<Numbered, ServerError> {
-    let key = (database.clone(), fingerprint.to_owned());
-    if let Some(kept) = catalogues.kept.read().get(&key) {
-        return Ok(kept.clone());
+    let whole = (database.clone(), print.text.clone());
+    let beside = (database.clone(), format!("{}|{}", print.text, print.locked));
+    let kept = |key| catalogues.kept.read().get(key).cloned();
+    if let Some(kept) = kept(&whole).or_else(|| kept(&beside)) {
+        return Ok(kept);
     }
-    // The search path itself is read before it is pinned.
-    let Some((about, others)) = read::QUERIES.split_first() else {
-        return Err(ServerError::Nonsense("the inspector has no queries".into()));
-    };
-    let mut answers = vec![text_of(server.own(on, about.sql).await?).unwrap_or_default()];
-    let others: Vec<&str> = others.iter().map(|query| query.sql).collect();
-    for rows in pinned(server, on, &others, idle).await? {
-        answers.push(text_of(rows).unwrap_or_default());
-    }
+    let (answers, unread) = ask_all(server, on, &print.locked, idle).await?;
     let built = read::build(&answers).map_err(|error| ServerError::Nonsense(error.to_string()))?;
     let number = catalogues.read.fetch_add(1, Ordering::Relaxed);
     let settings = Arc::new(BTreeMap::from([
         ("role".to_owned(), built.role.clone()),
         ("search_path".to_owned(), built.search_path.join(",")),
     ]));
-    let numbered = Numbered { catalogue: Arc::new(built), number, settings, seen: Arc::default() };
+    let key =
+        if unread.is_empty() { whole } else { (beside.0, format!("{}|{unread}", print.text)) };
+    let (catalogue, unread) = (Arc::new(built), unread.into());
+    let numbered = Numbered { catalogue, number, settings, unread, seen: Arc::default() };
     // Inside of a transaction what is seen may never come true for others.
     if idle {
         let mut kept = catalogues.kept.write();
@@ -251,4 +268,37 @@ async fn load(
         kept.insert(key, numbered.clone());
     }
     Ok(numbered)
+}
+
+/// Asks for all that a catalogue is built from, but for what hangs on relations that somebody has locked; returns the
+/// answers and those relations.
+async fn ask_all(
+    server: &mut Server,
+    on: &Departure,
+    locked: &str,
+    idle: bool,
+) -> Result<(Vec<String>, String), ServerError> {
+    // The search path itself is read before it is pinned.
+    let Some((about, others)) = read::QUERIES.split_first() else {
+        return Err(ServerError::Nonsense("the inspector has no queries".into()));
+    };
+    let first = text_of(server.own(on, about.sql).await?).unwrap_or_default();
+    let mut locked = locked.to_owned();
+    for left in (0..READS_MAX).rev() {
+        let others: Vec<_> = others.iter().map(|it| read::beside(it.sql, &locked)).collect();
+        let texts: Vec<&str> = others.iter().map(AsRef::as_ref).collect();
+        match pinned(server, on, &texts, idle).await {
+            Ok(answers) => {
+                let others = answers.into_iter().map(|rows| text_of(rows).unwrap_or_default());
+                return Ok((std::iter::once(first).chain(others).collect(), locked));
+            }
+            // Somebody locked a table meanwhile.
+            Err(ServerError::Refused { sqlstate, .. }) if left > 0 && sqlstate == "55P03" => {
+                let found = pinned(server, on, &[read::LOCKED], idle).await?;
+                locked = found.into_iter().next().and_then(text_of).unwrap_or_default();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ServerError::Nonsense("the catalogue cannot be read".into()))
 }

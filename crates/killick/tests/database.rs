@@ -480,6 +480,19 @@ async fn statements_of_one_text_end_no_transaction_that_the_agent_did_not_begin(
         assert_eq!(stage.count("messages"), (before + kept).to_string());
     }
     assert!(client.query(&insert(200_000)).unwrap().went_well());
+    // What no transaction can hold is refused in one, whoever began it, with what stands before it.
+    for text in
+        [format!("{}; VACUUM messages", insert(200_001)), "SELECT 1; VACUUM messages".into()]
+    {
+        let answer = client.query(&text).unwrap();
+        assert_eq!((answer.errors[0].sqlstate.as_str(), answer.status), ("25001", b'I'), "{text}");
+    }
+    client.query("BEGIN").unwrap();
+    let detach = "ALTER TABLE messages DETACH PARTITION messages CONCURRENTLY";
+    assert_eq!(client.query(detach).unwrap().errors[0].sqlstate, "25001");
+    assert_eq!(client.query("ROLLBACK").unwrap().status, b'I');
+    assert_eq!(stage.server.sql("shop", "SELECT count(*) FROM messages WHERE id = 200001"), "0");
+    assert!(client.query("VACUUM messages").unwrap().went_well());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,6 +53,7 @@ impl Session {
                 return self.say_ready().await;
             }
         };
+        let several = pieces.len() > 1;
         for (before, statement) in pieces {
             // Judged when its turn comes: the ones before it may have changed what its names mean.
             let Some(mut unit) = self.unit_of(&statement) else { continue };
@@ -61,7 +62,14 @@ impl Session {
                 unit = self.unit_of(&statement).unwrap_or(unit);
             }
             self.before = before;
-            if !self.one(&unit).await? {
+            // Several statements of one text are a transaction to the server.
+            let fits = !several || unit.is_read() || unit.judged.wrapping != Wrapping::Refuses;
+            let went_on = if fits {
+                self.one(&unit).await?
+            } else {
+                self.refuse_in_transaction(&unit).await?
+            };
+            if !went_on {
                 // One that fails takes those before it with it.
                 if self.place == Place::Ours {
                     self.roll_back().await?;
@@ -175,8 +183,7 @@ impl Session {
     pub(crate) async fn carry(&mut self, unit: &Unit) -> Result<bool, End> {
         if self.place != Place::Idle && unit.judged.wrapping == Wrapping::Refuses && !unit.is_read()
         {
-            // Inside a transaction the server refuses it itself.
-            return self.send_refused_by_server(unit).await;
+            return self.refuse_in_transaction(unit).await;
         }
         let leave = match self.permit(unit).await {
             Ok(leave) => leave,
@@ -220,17 +227,12 @@ impl Session {
         Ok(false)
     }
 
-    async fn send_refused_by_server(&mut self, unit: &Unit) -> Result<bool, End> {
-        let refused = self
-            .refuse(
-                Code::Forbidden,
-                format!(
-                    "`{}` cannot run inside a transaction",
-                    killick_sql::mask::masked(&unit.said.text)
-                ),
-            )
-            .await;
-        self.say_refused(&refused).await?;
+    /// Refuses what the server would refuse itself inside of a transaction, as it does.
+    async fn refuse_in_transaction(&mut self, unit: &Unit) -> Result<bool, End> {
+        let what = killick_sql::mask::masked(&unit.said.text);
+        let why = format!("`{what}` cannot run inside a transaction block");
+        self.refuse(Code::Forbidden, why.clone()).await;
+        self.say_error("25001", &why, None, None).await?;
         Ok(false)
     }
 

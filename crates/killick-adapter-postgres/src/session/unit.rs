@@ -144,7 +144,7 @@ impl Session {
         }
         let permitted = match self.adapter.gate.decide(asked, Undecided(call)).await {
             Verdict::Permit(permitted) => permitted,
-            Verdict::Refuse(refusal) => return Err(*refusal),
+            Verdict::Refuse(refusal) => return Err(with_reasons(*refusal, &unit.judged)),
         };
         let carried = permitted.carried();
         let owed = armed.promised.filter(|id| permitted.points().contains(&id.to_string()));
@@ -272,6 +272,24 @@ impl Session {
             Err(_) => known,
         }
     }
+}
+
+/// The most reasons that an agent is told of one statement.
+const REASONS_MAX: usize = 3;
+
+/// Tells an agent what of its statement nobody can judge. The record has it with the parts.
+fn with_reasons(mut refusal: Refusal, judged: &Judged) -> Refusal {
+    let mut reasons: Vec<&str> = Vec::new();
+    for touch in &judged.touches {
+        let unknown = touch.effect.word() == EffectWord::Unrecognized;
+        if unknown && reasons.len() < REASONS_MAX && !reasons.contains(&touch.why.as_str()) {
+            reasons.push(&touch.why);
+        }
+    }
+    if refusal.code == killick_model::Code::Unrecognized && !reasons.is_empty() {
+        refusal.because = format!("{}: {}", refusal.because, reasons.join("; "));
+    }
+    refusal
 }
 
 /// Returns whether a rollback takes back all that a statement does.

@@ -12,8 +12,10 @@ use super::{
     Rule, SqlType, Trigger, Volatility,
 };
 
+mod locked;
 mod rows;
 
+pub use locked::{UNREAD, beside};
 use rows::{
     About, AggregateRow, CastRow, CheckRow, ColumnRow, EventRow, FunctionRow, IndexRow, InheritRow,
     KeyRow, OperatorRow, PolicyRow, PublicationRow, RelationRow, RoleRow, RuleRow, SchemaRow,
@@ -134,6 +136,13 @@ pub const FINGERPRINT: &str = "SELECT md5(concat_ws('/',
   (SELECT concat(count(*), ',', sum(xmin::text::int8)) FROM pg_catalog.pg_type WHERE oid >= 16384),
   (SELECT concat(count(*), ',', sum(xmin::text::int8)) FROM pg_catalog.pg_event_trigger),
   (SELECT concat(count(*), ',', sum(xmin::text::int8)) FROM pg_catalog.pg_attrdef)))";
+
+/// The relations that another session has locked against every reader, or waits to lock: one text with their numbers,
+/// parted by commas. The server's functions that write definitions down wait for such a lock.
+pub const LOCKED: &str = "SELECT coalesce(string_agg(DISTINCT l.relation::text, ',' ORDER BY l.relation::text), '')
+  FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation >= 16384
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+  AND l.pid IS DISTINCT FROM pg_backend_pid()";
 
 /// An answer of the server that is not what its query asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

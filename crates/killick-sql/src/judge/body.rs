@@ -5,6 +5,7 @@
 
 use pg_raw_parse::Node;
 
+use super::expression::unread;
 use super::{Judge, object};
 use crate::judged::Group;
 use crate::script;
@@ -16,7 +17,7 @@ impl Judge<'_> {
     /// Judges a body in SQL, or the definition of one in BEGIN ATOMIC.
     pub(crate) fn sql_body(&mut self, body: &str) {
         let Ok(script) = script::parse(body) else {
-            return self.unrecognized("the body of a function cannot be read");
+            return self.unrecognized(unread(body, "the body of a function cannot be read"));
         };
         self.bodies = self.bodies.saturating_add(1);
         for at in 0..script.len() {
@@ -54,7 +55,7 @@ impl Judge<'_> {
             return self.unrecognized("the body of a function is longer than is judged");
         }
         let Some(tokens) = tokens(body) else {
-            return self.unrecognized("the body of a function cannot be read");
+            return self.unrecognized(unread(body, "the body of a function cannot be read"));
         };
         let mut walk = Walk { body, tokens: &tokens, at: 0 };
         self.bodies = self.bodies.saturating_add(1);

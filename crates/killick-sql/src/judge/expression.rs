@@ -8,6 +8,7 @@ use pg_raw_parse::{ConstValue, Node, nodes};
 
 use super::builtins::{self, Does};
 use super::{Judge, names, object};
+use crate::catalogue::read::UNREAD;
 use crate::catalogue::{Function, Relation, Volatility};
 use crate::script;
 
@@ -365,7 +366,9 @@ impl Judge<'_> {
                     self.query(script.node(at));
                 }
             }
-            Err(_) => self.unrecognized("a definition in the catalogue cannot be read"),
+            Err(_) => {
+                self.unrecognized(unread(text, "a definition in the catalogue cannot be read"));
+            }
         }
     }
 
@@ -376,7 +379,9 @@ impl Judge<'_> {
         }
         match script::parse(&format!("SELECT {text}")) {
             Ok(script) => self.query(script.node(0)),
-            Err(_) => self.unrecognized("an expression in the catalogue cannot be read"),
+            Err(_) => {
+                self.unrecognized(unread(text, "an expression in the catalogue cannot be read"));
+            }
         }
     }
 
@@ -384,7 +389,7 @@ impl Judge<'_> {
     pub(crate) fn rule(&mut self, definition: &str) {
         self.plain = false;
         let Ok(script) = script::parse(definition) else {
-            return self.unrecognized("a rule in the catalogue cannot be read");
+            return self.unrecognized(unread(definition, "a rule in the catalogue cannot be read"));
         };
         match script.node(0) {
             Node::RuleStmt(rule) => {
@@ -408,6 +413,16 @@ impl Judge<'_> {
             }
         });
         found
+    }
+}
+
+/// Returns why a text of the catalogue cannot be judged.
+pub(super) fn unread<'a>(text: &str, otherwise: &'a str) -> &'a str {
+    if text.contains(UNREAD) {
+        "it hangs on a table that another session has locked, so that its definitions could not be read; try again when \
+         that is over"
+    } else {
+        otherwise
     }
 }
 

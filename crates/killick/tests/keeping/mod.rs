@@ -56,7 +56,7 @@ impl Stage {
         let base = ["session", "open", "--agent", "coder", "--environment", environment];
         let ask = [&base[..], &["--task", "tidy up"]].concat();
         let opened = self.gateway.json(&ask).await.unwrap();
-        self.url = opened["environment"]["DATABASE_URL"].as_str().unwrap().to_owned();
+        opened["environment"]["DATABASE_URL"].as_str().unwrap().clone_into(&mut self.url);
     }
 
     pub(crate) fn say(&self, text: &str) -> Output {
@@ -73,7 +73,7 @@ impl Stage {
         let output = self.say(text);
         assert!(!output.status.success(), "{text} passed");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("killick "), "not by the gateway: {said}");
+        assert!(said.contains("killick "), "{text}: not by the gateway: {said}");
         said
     }
 
