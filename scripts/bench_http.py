@@ -81,7 +81,7 @@ def start_killick(bin_dir, work, upstream):
     import re
     text = re.sub(r'^listen = .*$', f'listen = "127.0.0.1:0"\nextra_roots = ["{work}/cert.pem"]', text, flags=re.M)
     # One agent's quota is a limit of its own; what is measured here is the way of a call.
-    text = text.replace("# agent_entries_per_minute = 12000", "agent_entries_per_minute = 4000000000")
+    text = text.replace("# agent_entries_per_minute = 60000", "agent_entries_per_minute = 4000000000")
     config.write_text(text)
     log = open(work / "killick.log", "w")
     daemon = subprocess.Popen([str(bin_dir / "killick"), "--home", str(home), "up", "--ready-file", str(ready)], stdout=log, stderr=log)

@@ -154,7 +154,7 @@ log_stats = 0
         config = home / "killick.toml"
         text = re.sub(r"^listen = .*$", 'listen = "127.0.0.1:0"', config.read_text(), flags=re.M)
         # One agent's quota is a limit of its own; what is measured here is the way of a statement.
-        text = text.replace("# agent_entries_per_minute = 12000", "agent_entries_per_minute = 4000000000")
+        text = text.replace("# agent_entries_per_minute = 60000", "agent_entries_per_minute = 4000000000")
         config.write_text(text)
         daemon = self.start([binary, "--home", home, "up", "--ready-file", ready])
         wait_for(ready.exists)

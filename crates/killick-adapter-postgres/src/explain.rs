@@ -64,10 +64,13 @@ async fn answers(own: &mut Own, role: Option<&str>) -> Result<Vec<String>, Serve
     if let Some(role) = role {
         own.ask(&format!("SET ROLE \"{}\"", role.replace('"', "\"\""))).await?;
     }
+    // Asked before the path is the session's own: every name in it is the server's.
+    let locked = first(own.ask(read::LOCKED).await?).unwrap_or_default();
     own.ask(&format!("SET search_path = {path}")).await?;
     let mut all = Vec::with_capacity(read::QUERIES.len());
     for query in read::QUERIES {
-        all.push(first(own.ask(query.sql).await?).unwrap_or_default());
+        let sql = read::beside(query.sql, &locked);
+        all.push(first(own.ask(&sql).await?).unwrap_or_default());
     }
     Ok(all)
 }

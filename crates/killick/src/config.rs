@@ -19,7 +19,7 @@ const CHECKPOINT_MILLIS_MIN: u64 = 100;
 /// The longest time between two checkpoints.
 const CHECKPOINT_MILLIS_MAX: u64 = 3_600_000;
 /// Entries that one agent may write in a minute, unless the configuration says otherwise.
-const AGENT_ENTRIES_PER_MINUTE: u32 = 12_000;
+const AGENT_ENTRIES_PER_MINUTE: u32 = 60_000;
 /// The longest name of a tenant or node.
 const NAME_BYTES_MAX: usize = 40;
 
@@ -311,8 +311,9 @@ checkpoint_interval = "1s"
 # Where checkpoints go as well, so that a rollback of the whole record is found.
 # publish = ["dir:/mnt/elsewhere/killick", "https://example.com/killick"]
 publish = []
-# Entries that one agent may write in a minute, so that its noise cannot fill the record; the next call is refused.
-# agent_entries_per_minute = 12000
+# Entries that one agent may write in a minute, so that its noise cannot fill the record; the next call is refused. Each
+# statement at a database is one.
+# agent_entries_per_minute = 60000
 
 [admin]
 # User ids that may administer beside this user and root.

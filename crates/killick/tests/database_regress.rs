@@ -226,16 +226,20 @@ fn known(file: &str) -> Option<&'static str> {
 }
 
 /// Files that are known to print something else, and why.
-const KNOWN: [(&str, &str); 5] = [
-    ("strings", "standard_conforming_strings stays on"),
+const KNOWN: [(&str, &str); 6] = [
     (
-        "portals",
-        "a cursor that a function opens inside of a transaction goes with the guard around its read",
+        "transactions",
+        "the gateway's own default of read-only shows where nobody began a transaction",
     ),
-    ("transactions", "`SHOW transaction_read_only` tells the gateway's own default"),
     ("guc", "`DISCARD ALL` and settings that are the gateway's own do not go through"),
+    ("combocid", "what the gateway asks inside of a transaction counts as commands of it"),
+    ("temp", "the temporary schema was looked at before the transaction that is to be prepared"),
     (
-        "plpgsql",
-        "a cursor that a function opens inside of a transaction goes with the guard around its read",
+        "privileges",
+        "it takes from everybody a function of the server's that the catalogue is read with",
+    ),
+    (
+        "prepared_xacts",
+        "a transaction that is left prepared holds locks that the catalogue's readers wait for",
     ),
 ];

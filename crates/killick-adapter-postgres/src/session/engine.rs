@@ -218,11 +218,18 @@ impl Session {
                         return self.say_ready().await;
                     }
                 }
+                let guarded = self.is_guarded(&unit);
+                if guarded {
+                    self.guard(&leave.departure).await?;
+                }
                 self.server.output().extend_from_slice(frame);
                 self.server.send(&leave.departure).await?;
                 let ran = self.relay().await?;
                 if unit.is_read() {
                     self.follow(ran.status);
+                    if guarded {
+                        self.unguard(&leave.departure, ran.tag.is_some()).await?;
+                    }
                     super::unit::Settle::answered(leave.in_flight, ran.tag.is_none());
                 } else {
                     self.settle_held(&unit, leave, ran).await?;

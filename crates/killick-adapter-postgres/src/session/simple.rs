@@ -237,7 +237,7 @@ impl Session {
     }
 
     async fn carry_read(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
-        let guarded = self.place != Place::Idle && !unit.judged.plainly_read && !unit.judged.locks;
+        let guarded = self.is_guarded(unit);
         let declares = matches!(unit.judged.kind, Kind::Declare { .. } | Kind::Session { .. });
         if guarded && !declares {
             self.guard(&leave.departure).await?;
@@ -254,6 +254,13 @@ impl Session {
             self.done(unit).await?;
         }
         Ok(ran.tag.is_some())
+    }
+
+    /// Returns whether the server is told to refuse writes for a statement: a read that calls anything but built-in
+    /// functions, inside of a transaction that may write.
+    pub(crate) fn is_guarded(&self, unit: &Unit) -> bool {
+        let judged = &unit.judged;
+        self.place != Place::Idle && unit.is_read() && !judged.plainly_read && !judged.locks
     }
 
     /// Has the server refuse writes for one statement inside an open transaction.
