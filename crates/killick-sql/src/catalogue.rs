@@ -63,6 +63,8 @@ pub enum RelationKind {
     Sequence,
     /// An index.
     Index,
+    /// An index of a partitioned table.
+    PartitionedIndex,
     /// Anything else.
     Other,
 }

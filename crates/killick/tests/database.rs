@@ -491,6 +491,9 @@ async fn statements_of_one_text_end_no_transaction_that_the_agent_did_not_begin(
     let detach = "ALTER TABLE messages DETACH PARTITION messages CONCURRENTLY";
     assert_eq!(client.query(detach).unwrap().errors[0].sqlstate, "25001");
     assert_eq!(client.query("ROLLBACK").unwrap().status, b'I');
+    // One plain table can be built anew in one.
+    let anew = "BEGIN; CLUSTER messages USING messages_pkey; REINDEX TABLE messages; ROLLBACK";
+    assert!(client.query(anew).unwrap().went_well());
     assert_eq!(stage.server.sql("shop", "SELECT count(*) FROM messages WHERE id = 200001"), "0");
     assert!(client.query("VACUUM messages").unwrap().went_well());
 }

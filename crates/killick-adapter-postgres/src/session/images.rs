@@ -202,6 +202,7 @@ pub(crate) fn why_not_kept(
         | RelationKind::Foreign
         | RelationKind::Sequence
         | RelationKind::Index
+        | RelationKind::PartitionedIndex
         | RelationKind::Other => return Some(format!("{name} is no table of this server")),
     }
     if relation.schema == "pg_catalog" || relation.schema == "information_schema" {

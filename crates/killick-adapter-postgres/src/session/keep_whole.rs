@@ -98,6 +98,7 @@ impl Session {
             | RelationKind::Materialised
             | RelationKind::Foreign
             | RelationKind::Index
+            | RelationKind::PartitionedIndex
             | RelationKind::Other => return,
         };
         if !all.iter().any(|it| it.oid == relation.oid) {

@@ -230,6 +230,7 @@ impl Session {
     /// Refuses what the server would refuse itself inside of a transaction, as it does.
     async fn refuse_in_transaction(&mut self, unit: &Unit) -> Result<bool, End> {
         let what = killick_sql::mask::masked(&unit.said.text);
+        let what = what.trim_end_matches(';');
         let why = format!("`{what}` cannot run inside a transaction block");
         self.refuse(Code::Forbidden, why.clone()).await;
         self.say_error("25001", &why, None, None).await?;
@@ -322,6 +323,9 @@ impl Session {
         };
         self.book(unit, &tag);
         self.done(unit).await?;
+        if unit.judged.kind == Kind::PrepareTransaction {
+            self.follow(ran.status);
+        }
         Ok(true)
     }
 

@@ -239,7 +239,8 @@ fn relation(row: RelationRow) -> Relation {
         'm' => RelationKind::Materialised,
         'f' => RelationKind::Foreign,
         'S' => RelationKind::Sequence,
-        'i' | 'I' => RelationKind::Index,
+        'i' => RelationKind::Index,
+        'I' => RelationKind::PartitionedIndex,
         _ => RelationKind::Other,
     };
     // The planner's number; no table holds more rows than fit in 53 bits.

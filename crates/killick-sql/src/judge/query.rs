@@ -399,6 +399,7 @@ impl Judge<'_> {
             | RelationKind::Materialised
             | RelationKind::Sequence
             | RelationKind::Index
+            | RelationKind::PartitionedIndex
             | RelationKind::Other => {}
         }
         for child in &relation.children {
@@ -493,7 +494,7 @@ pub(crate) fn relation_object(relation: &Relation) -> SqlObject {
         RelationKind::Table | RelationKind::Partitioned | RelationKind::Foreign => "table",
         RelationKind::View | RelationKind::Materialised => "view",
         RelationKind::Sequence => "sequence",
-        RelationKind::Index => "index",
+        RelationKind::Index | RelationKind::PartitionedIndex => "index",
         RelationKind::Other => "relation",
     };
     SqlObject {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use killick_model::{Effect, Facet};
-use pg_raw_parse::raw::{DiscardMode, TransactionStmtKind as Tx, VariableSetKind};
+use pg_raw_parse::raw::{
+    DiscardMode, ReindexObjectType, TransactionStmtKind as Tx, VariableSetKind,
+};
 use pg_raw_parse::{Node, nodes};
 
 use super::expression::text_constant;
 use super::settings::SetTo;
 use super::{Judge, names, object};
+use crate::catalogue::RelationKind;
 use crate::judged::{Group, Judged, Kind, Wrapping};
 
 impl Judge<'_> {
@@ -65,14 +68,13 @@ impl Judge<'_> {
                 );
             }
             Node::VacuumStmt(it) => self.vacuum(it),
-            Node::ReindexStmt(_) | Node::ClusterStmt(_) => {
-                self.writes(
-                    Group::Maintain,
-                    object("database", ""),
-                    "indexes or tables are built anew",
-                );
-                self.wrapping = Wrapping::Refuses;
+            Node::ReindexStmt(it) => {
+                let concurrently =
+                    it.params().iter().any(|option| option.defname() == Some("concurrently"));
+                let index = it.kind == ReindexObjectType::REINDEX_OBJECT_INDEX;
+                self.builds_anew(it.relation().filter(|_| !concurrently), index);
             }
+            Node::ClusterStmt(it) => self.builds_anew(it.relation(), false),
             Node::LoadStmt(_) => {
                 self.administers(
                     Group::Code,
@@ -362,6 +364,22 @@ impl Judge<'_> {
         }
         if self.touches.is_empty() {
             self.reads(object("procedure", ""));
+        }
+    }
+
+    /// One table or index at a time fits into a transaction, when it has no partitions.
+    fn builds_anew(&mut self, one: Option<&nodes::RangeVar>, index: bool) {
+        let kind = one.and_then(|rv| self.relation_of(rv)).map(|it| it.kind);
+        let fits = match kind {
+            Some(RelationKind::Table | RelationKind::Materialised | RelationKind::Index) => true,
+            // The server's own indexes are not in the catalogue that is read.
+            None => index && one.is_some(),
+            Some(_) => false,
+        };
+        let why = "indexes or tables are built anew";
+        self.writes(Group::Maintain, object("database", ""), why);
+        if !fits {
+            self.wrapping = Wrapping::Refuses;
         }
     }
 
