@@ -538,3 +538,20 @@ async fn a_guarded_read_leaves_its_locks_and_cursors_and_no_way_to_write() {
     assert_eq!(answer.errors[0].sqlstate, "34000", "{answer:?}");
     client.query("ROLLBACK").unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_behind_a_series_that_was_not_synced_is_gated_all_the_same() {
+    let stage = Stage::open("staging").await;
+    let mut client = Client::connect(&stage.session("staging").await).unwrap();
+    let delete = b"\0DELETE FROM messages WHERE id > 0\0\0\0";
+    for (begin, end) in [("BEGIN", "COMMIT"), ("SELECT 1", "SELECT 1")] {
+        client.query(begin).unwrap();
+        client.send(b'P', delete).unwrap();
+        client.send(b'B', &[0; 8]).unwrap();
+        client.send(b'E', &[0; 5]).unwrap();
+        // Nothing asks for the answers: the end comes at once.
+        let answer = client.query(end);
+        assert_eq!(stage.count("messages"), "90000", "{answer:?}");
+        client = Client::connect(&stage.session("staging").await).unwrap();
+    }
+}

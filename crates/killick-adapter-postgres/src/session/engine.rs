@@ -179,6 +179,10 @@ impl Session {
         arguments: usize,
         frame: &Bytes,
     ) -> Result<(), End> {
+        self.drain().await?;
+        if self.skipping {
+            return Ok(());
+        }
         if self.guarded {
             self.end_guard().await?;
         }

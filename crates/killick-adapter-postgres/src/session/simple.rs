@@ -32,6 +32,11 @@ pub(crate) struct Ran {
 impl Session {
     /// Carries one Query message.
     pub(crate) async fn simple(&mut self, text: &str) -> Result<(), End> {
+        // What was sent before and not asked about yet is heard first: it is booked by its answers, before any COMMIT.
+        self.drain().await?;
+        if self.skipping {
+            return Ok(());
+        }
         // A simple query ends the extended protocol's unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");
