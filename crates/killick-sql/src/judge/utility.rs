@@ -252,11 +252,12 @@ impl Judge<'_> {
     }
 
     fn fetch(&mut self, name: &str) {
+        // By now the name may be a portal's that stands for something else: inside of a transaction it is guarded.
+        self.plain = false;
         if let Some(inner) = self.state.cursors.get(name).cloned() {
             self.of_inner(&inner);
         } else {
             // The server says that there is none; a portal of the extended protocol is no cursor of ours.
-            self.plain = false;
             self.session_read("a cursor is read");
         }
     }
