@@ -55,11 +55,12 @@ impl Session {
             Kind::Commit { .. } => {
                 let Some(in_flight) = self.before_commit().await? else { return Ok(false) };
                 if begun_by_nobody {
-                    self.warn_of_no_transaction();
+                    self.warn_of_no_transaction().await?;
                 }
                 frontend::encode_query(self.server.output(), text);
                 self.server.send(&self.departure).await?;
                 let ran = self.relay().await?;
+                self.release_tag().await?;
                 self.after_commit(in_flight, ran.tag.as_deref() == Some("COMMIT")).await?;
                 if ran.tag.is_some() {
                     self.controlled(&unit.judged.kind);
@@ -69,7 +70,7 @@ impl Session {
                 return Ok(ran.tag.is_some());
             }
             Kind::Rollback { .. } if begun_by_nobody => {
-                self.warn_of_no_transaction();
+                self.warn_of_no_transaction().await?;
                 text.clone()
             }
             _ => text.clone(),
@@ -77,6 +78,7 @@ impl Session {
         frontend::encode_query(self.server.output(), &sent);
         self.server.send(&self.departure).await?;
         let ran = self.relay().await?;
+        self.release_tag().await?;
         if ran.tag.is_some() {
             self.controlled(&unit.judged.kind);
         }
@@ -99,13 +101,12 @@ impl Session {
         }
     }
 
-    /// Says what the server says at the end of a transaction that nobody began.
-    pub(crate) fn warn_of_no_transaction(&mut self) {
-        backend::encode_warning(
-            self.client.output(),
-            "25P01",
-            "there is no transaction in progress",
-        );
+    /// Says what the server says at the end of a transaction that nobody began, behind the tag of what stands before.
+    pub(crate) async fn warn_of_no_transaction(&mut self) -> Result<(), End> {
+        self.release_tag().await?;
+        let what = "there is no transaction in progress";
+        backend::encode_warning(self.client.output(), "25P01", what);
+        Ok(())
     }
 
     /// Takes in what transaction control did, once the server said so.
@@ -124,7 +125,14 @@ impl Session {
                     self.place = Place::Agents;
                 }
             }
-            Kind::Commit { .. } | Kind::Rollback { .. } => self.transaction_over(),
+            Kind::Commit { chain } | Kind::Rollback { chain } => {
+                let goes_on = *chain && matches!(self.place, Place::Agents | Place::Failed);
+                self.transaction_over();
+                if goes_on {
+                    // The next one has begun with the same answer, long before the server is ready.
+                    self.place = Place::Agents;
+                }
+            }
             _ => {}
         }
     }

@@ -186,6 +186,10 @@ impl Session {
         if self.guarded {
             self.end_guard().await?;
         }
+        if self.place == Place::Failed {
+            self.say_error("25P02", super::simple::ABORTED, None, None).await?;
+            return self.say_ready().await;
+        }
         self.look_again().await?;
         let catalogue = self.known.catalogue();
         let Some(function) = catalogue.functions.get(&oid) else {

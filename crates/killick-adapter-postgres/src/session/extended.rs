@@ -378,7 +378,17 @@ impl Session {
         }
         if is_control(&kind) && self.guarded {
             self.drain().await?;
+            if self.skipping {
+                return Ok(());
+            }
             self.end_guard().await?;
+        }
+        if matches!(kind, Kind::Rollback { .. }) && self.place == Place::Ours {
+            self.drain().await?;
+            if self.skipping {
+                return Ok(());
+            }
+            self.warn_of_no_transaction().await?;
         }
         if rows_max > 0 && !portal.unit.is_read() && !is_control(&kind) {
             // It may do all that it does and stop before its command tag: the server's counters tell.
@@ -416,14 +426,15 @@ impl Session {
             return Ok(());
         };
         if self.place == Place::Ours {
-            self.warn_of_no_transaction();
+            self.warn_of_no_transaction().await?;
         }
         frontend::encode_execute(self.server.output(), name, 0);
+        let kind = portal.unit.judged.kind.clone();
         self.expected.push_back(Expected::Execute(portal));
         let tag = self.drain_for_tag().await?;
         self.after_commit(in_flight, tag.as_deref() == Some("COMMIT")).await?;
         if tag.is_some() {
-            self.controlled(&Kind::Commit { chain: false });
+            self.controlled(&kind);
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ impl Session {
         }
         if self.place == Place::Failed {
             if unit.judged.kind == Kind::PrepareTransaction {
-                return self.roll_back_failed().await;
+                return self.roll_back_unprepared().await;
             }
             self.say_error("25P02", ABORTED, None, None).await?;
             return Ok(false);
@@ -174,11 +174,15 @@ impl Session {
         self.carry(unit).await
     }
 
-    /// PREPARE TRANSACTION of a failed transaction rolls it back, and says so.
-    async fn roll_back_failed(&mut self) -> Result<bool, End> {
+    /// PREPARE TRANSACTION of a failed transaction, or of one that nobody began, rolls it back, and says so.
+    async fn roll_back_unprepared(&mut self) -> Result<bool, End> {
+        if self.place == Place::Ours {
+            self.warn_of_no_transaction().await?;
+        }
         frontend::encode_query(self.server.output(), "ROLLBACK");
         self.server.send(&Arc::clone(&self.departure)).await?;
         let ran = self.relay().await?;
+        self.release_tag().await?;
         self.controlled(&Kind::Rollback { chain: false });
         self.follow(ran.status);
         Ok(ran.tag.is_some())
@@ -206,23 +210,33 @@ impl Session {
             }
             return self.carry_read(unit, leave).await;
         }
-        match unit.judged.wrapping {
-            Wrapping::Fits | Wrapping::Control => {
-                if self.place == Place::Idle && !self.is_hidden(unit) {
-                    return self.carry_begun(unit, leave).await;
-                }
-                if let Err(error) = self.open_transaction().await? {
-                    return self.not_begun(leave, &error).await;
-                }
-                if let Err(refused) = self.before_held(unit).await? {
-                    leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
-                    self.say_refused(&refused).await?;
-                    return Ok(false);
-                }
-                self.carry_held(unit, leave).await
-            }
-            Wrapping::Refuses | Wrapping::MayCommit => self.carry_alone(unit, leave).await,
+        if unit.judged.kind == Kind::PrepareTransaction && self.place != Place::Agents {
+            leave.in_flight.answered(false);
+            return self.roll_back_unprepared().await;
         }
+        match unit.judged.wrapping {
+            // Inside of a transaction the server lets no procedure end it: it is held like all the rest.
+            Wrapping::Refuses | Wrapping::MayCommit if self.place == Place::Idle => {
+                self.carry_alone(unit, leave).await
+            }
+            _ => self.carry_in_transaction(unit, leave).await,
+        }
+    }
+
+    /// Carries a change in a transaction: the one that is open, or one of the gateway's.
+    async fn carry_in_transaction(&mut self, unit: &Unit, leave: Leave) -> Result<bool, End> {
+        if self.place == Place::Idle && !self.is_hidden(unit) {
+            return self.carry_begun(unit, leave).await;
+        }
+        if let Err(error) = self.open_transaction().await? {
+            return self.not_begun(leave, &error).await;
+        }
+        if let Err(refused) = self.before_held(unit).await? {
+            leave.in_flight.settle(killick_model::Outcome::NotSent { code: refused.code });
+            self.say_refused(&refused).await?;
+            return Ok(false);
+        }
+        self.carry_held(unit, leave).await
     }
 
     /// Passes on why the server began no transaction for a statement, which was not sent.

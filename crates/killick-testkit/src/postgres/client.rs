@@ -246,7 +246,11 @@ impl Client {
         self.send(b'E', &[0, 0, 0, 0, 0])
     }
 
-    fn answer(&mut self, data: &[&str]) -> io::Result<Answer> {
+    /// Waits for all that is answered, up to the server being ready; COPY gets this data.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn answer(&mut self, data: &[&str]) -> io::Result<Answer> {
         let mut answer = Answer::default();
         loop {
             let frame = match self.receive() {
