@@ -27,6 +27,7 @@ pub(crate) mod engine;
 pub(crate) mod epoch;
 pub(crate) mod extended;
 pub(crate) mod facts;
+mod guard;
 pub(crate) mod hint;
 pub(crate) mod images;
 pub(crate) mod keep;

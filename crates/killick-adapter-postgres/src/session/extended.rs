@@ -336,20 +336,6 @@ impl Session {
             && self.expected.iter().all(parse)
     }
 
-    /// Lets writes be possible again. What was bound under the guard ends with it: it would go on without.
-    pub(crate) async fn end_guard(&mut self) -> Result<(), End> {
-        self.guarded = false;
-        self.fetching = false;
-        let holds = self.place != Place::Failed;
-        let bound = self.portals.extract_if(|_, portal| portal.guarded);
-        for (name, _) in bound.filter(|_| holds) {
-            // Answered before the statement that follows in the same write.
-            frontend::encode_close(self.server.output(), b'P', &name);
-        }
-        let departure = Arc::clone(&self.departure);
-        self.unguard(&departure, holds).await
-    }
-
     async fn execute(&mut self, name: String, rows_max: u32) -> Result<(), End> {
         if is_reserved(&name) {
             return self.refuse_name().await;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use killick_gate::Departure;
 use killick_model::Code;
 use killick_sql::judged::{Group, Kind, Wrapping};
 use killick_sql::script;
@@ -274,30 +273,6 @@ impl Session {
             self.done(unit).await?;
         }
         Ok(ran.tag.is_some())
-    }
-
-    /// Returns whether the server is told to refuse writes for a statement: a read that calls anything but built-in
-    /// functions, inside of a transaction that may write.
-    pub(crate) fn is_guarded(&self, unit: &Unit) -> bool {
-        let judged = &unit.judged;
-        self.place != Place::Idle && unit.is_read() && !judged.plainly_read && !judged.locks
-    }
-
-    /// Has the server refuse writes for one statement inside an open transaction.
-    pub(crate) async fn guard(&mut self, on: &Departure) -> Result<(), End> {
-        let statements = ["SAVEPOINT _killick_read", "SET LOCAL transaction_read_only = on"];
-        self.server.own_all(on, &statements).await?;
-        Ok(())
-    }
-
-    /// Lets writes be possible again, when the statement went well: a subtransaction takes what it may write with it
-    /// when it is released. Rolling it back would take the locks and cursors of the agent's own with it.
-    /// A failed statement leaves the transaction failed, as the agent expects.
-    pub(crate) async fn unguard(&mut self, on: &Departure, went_well: bool) -> Result<(), End> {
-        if went_well {
-            self.server.own(on, "RELEASE SAVEPOINT _killick_read").await?;
-        }
-        Ok(())
     }
 
     /// Carries a statement whose effect is held until COMMIT in one write with the BEGIN before it.
