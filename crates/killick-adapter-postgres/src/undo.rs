@@ -13,7 +13,7 @@ use killick_model::record::{Draft, Kind};
 use killick_model::{Code, Effect, Facet, Refusal};
 
 use crate::session::adapter::PostgresAdapter;
-use crate::session::images::{IMAGES_VERSION, Images};
+use crate::session::images::{IMAGES_VERSION, Images, TableImages};
 use crate::session::own::{Own, Purpose};
 use crate::session::server::{CopyError, ServerError};
 
@@ -35,6 +35,9 @@ pub(crate) enum UndoError {
     /// It cannot be done.
     #[error("{0}")]
     Impossible(String),
+    /// It would run what an agent may have defined.
+    #[error("{0}")]
+    Runs(String),
 }
 
 impl From<CopyError> for UndoError {
@@ -52,12 +55,16 @@ impl From<UndoError> for Refusal {
             UndoError::Server(ServerError::Gone | ServerError::Nonsense(_)) => {
                 Code::UpstreamUnreachable
             }
-            UndoError::Server(_) | UndoError::Impossible(_) => Code::Forbidden,
+            UndoError::Server(_) | UndoError::Impossible(_) | UndoError::Runs(_) => Code::Forbidden,
             UndoError::Point(_) => Code::ObligationFailed,
+        };
+        let next_step = match error {
+            UndoError::Runs(_) => "Look at it, then let it run with --run-functions",
+            _ => "Look at the plan with --dry-run",
         };
         let mut refusal = Refusal::new(code, error.to_string());
         refusal.not_done = "nothing was restored; the database is as it was before".into();
-        refusal.next_step = "Look at the plan with --dry-run".into();
+        refusal.next_step = next_step.into();
         refusal
     }
 }
@@ -157,18 +164,16 @@ async fn in_transaction(
     ask: &UndoAsk,
 ) -> Result<UndoReport, UndoError> {
     let mut report = UndoReport { not_covered: images.not_covered.clone(), ..Default::default() };
-    functions::owned_by_agents(own, with.database, ask).await?;
+    functions::would_run(own, with.database, ask, &[]).await?;
     let gone = definitions::gone(own, with.points, with.adapter, &ask.point, images).await?;
     if let Some(gone) = &gone {
         report.definitions.clone_from(&gone.labels);
         report.not_covered.extend(gone.moved.iter().cloned());
         definitions::make_types(own, gone).await?;
-        functions::owned_by_agents(own, with.database, ask).await?;
     }
     let mut altered = fill_columns(own, with, images, ask, &mut report).await?;
     if let Some(gone) = &gone {
         definitions::make(own, gone).await?;
-        functions::owned_by_agents(own, with.database, ask).await?;
     }
     for columns in &mut altered.columns {
         columns.finish(own).await?;
@@ -176,6 +181,8 @@ async fn in_transaction(
     }
     apply::release(own, altered.held()).await?;
     let tables = plan::order(own, &images.tables, images.definitions.is_some()).await?;
+    let written: Vec<&TableImages> = tables.iter().collect();
+    functions::would_run(own, with.database, ask, &written).await?;
     for (at, table) in tables.iter().enumerate() {
         plan::bring(own, with.points, &ask.point, at, table).await?;
         report.tables.push(plan::plan(own, at, table, ask).await?);
@@ -188,6 +195,8 @@ async fn in_transaction(
     if ask.dry_run || in_the_way {
         return Ok(report);
     }
+    // What was compared is locked against other definitions by now.
+    functions::would_run(own, with.database, ask, &written).await?;
     let held = if ask.fire_triggers { &[][..] } else { &triggers[..] };
     apply::hold(own, held).await?;
     apply::apply(own, &tables).await?;
@@ -222,6 +231,8 @@ async fn fill_columns<'a>(
     report: &mut UndoReport,
 ) -> Result<Altered<'a>, UndoError> {
     let rows: Vec<_> = images.columns.iter().map(|it| it.rows.clone()).collect();
+    let written: Vec<&TableImages> = rows.iter().collect();
+    functions::would_run(own, with.database, ask, &written).await?;
     let triggers = apply::triggers(own, &rows).await?;
     let mut altered = Altered { columns: Vec::new(), triggers, fires: ask.fire_triggers };
     if !ask.fire_triggers {
@@ -234,6 +245,7 @@ async fn fill_columns<'a>(
         let (columns, planned) = columns::plan(own, with.points, ask, at, table).await?;
         report.definitions.extend(columns.labels());
         report.tables.push(planned);
+        functions::would_run(own, with.database, ask, &[&table.rows]).await?;
         columns.fill(own).await?;
         altered.columns.push(columns);
     }
