@@ -382,6 +382,8 @@ impl Session {
         self.known.is_over();
         self.work = Work::default();
         self.portals.clear();
+        // One WITH HOLD has run what it stands for by now.
+        self.state.cursors.clear();
     }
 
     /// Opens the gateway's own transaction, unless one is open. A standby begins none that may write: its error is

@@ -165,8 +165,12 @@ impl Session {
     pub(crate) async fn last_look(&mut self) {
         if self.work.wal.stood.is_some() && !self.work.wal.over {
             let bytes_max = self.database.limits.wal_bytes_max;
-            let stands = self.work.wal.look_in_time(&self.adapter, &self.database).await;
-            self.work.wal.looked(stands, bytes_max);
+            // One that is under way may have looked long ago.
+            let looks = if self.work.wal.under_way.is_some() { 2 } else { 1 };
+            for _ in 0..looks {
+                let stands = self.work.wal.look_in_time(&self.adapter, &self.database).await;
+                self.work.wal.looked(stands, bytes_max);
+            }
         }
     }
 

@@ -90,16 +90,16 @@ async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, 
         .unwrap_or_else(|_| Err(format!("it was not done within {SNAPSHOT_HOURS_MAX} hours")))
 }
 
-/// What `pg_restore` sets since version 17, and an older server does not know.
-const NEWER_SETTING: &str = "unrecognized configuration parameter \"transaction_timeout\"";
+/// What `pg_restore` ends with where all that it complains of is what it sets since version 17 and an older server does
+/// not know.
+const TOO_OLD: &str = "pg_restore: error: could not execute query: ERROR: unrecognized configuration parameter \
+    \"transaction_timeout\" Command was: SET transaction_timeout = 0; pg_restore: warning: errors ignored on restore: 1";
 
-/// Takes a complaint of `pg_restore` for what it is: one that says nothing but that the server is too old for
-/// [`NEWER_SETTING`] has restored everything.
+/// Takes a complaint of `pg_restore` for what it is: one that says nothing but that the server is too old for a setting
+/// has restored everything.
 fn restored(said: Result<String, String>) -> Result<String, String> {
     said.or_else(|why| {
-        let only = why.matches("pg_restore: error:").count() == 1
-            && why.contains(NEWER_SETTING)
-            && why.ends_with("errors ignored on restore: 1");
+        let only = why.ends_with(TOO_OLD) && why.matches("pg_restore: error:").count() == 1;
         if only { Ok(String::new()) } else { Err(why) }
     })
 }
@@ -119,6 +119,7 @@ mod tests {
             old.replace("restore: 1", "restore: 2"),
             old.replace("transaction_timeout", "lock_timeout"),
             format!("pg_restore: error: could not execute query: ERROR: no such table {old}"),
+            old.replace("SET transaction_timeout = 0;", "COPY public.orders FROM stdin;"),
             "pg_restore: error: out of memory".to_owned(),
         ] {
             assert_eq!(restored(Err(other.clone())), Err(other));

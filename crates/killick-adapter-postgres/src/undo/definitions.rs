@@ -281,9 +281,12 @@ fn label(rest: &str) -> String {
 /// Leaves out what is no SQL (the `\restrict` and `\unrestrict` that such a text stands between), and what a newer
 /// program sets at its beginning that a server before 17 does not know. What the definitions say stays as it is.
 fn without_commands(text: &str) -> String {
-    let key = text.lines().find_map(|line| line.strip_prefix("\\restrict "));
+    // A line may end in `\r`: that is the definition's own.
+    let lines = || text.split_terminator('\n');
+    let is_header = |line: &&str| line.is_empty() || line.starts_with("--");
+    let key = lines().find(|line| !is_header(line)).and_then(|it| it.strip_prefix("\\restrict "));
     let mut begins = true;
-    let lines = text.lines().filter(|line| {
+    let lines = lines().filter(|line| {
         begins &= line.is_empty()
             || ["--", "\\", "SET ", "SELECT pg_catalog.set_config("]
                 .iter()
@@ -334,11 +337,11 @@ mod tests {
     fn commands_around_a_text_go_and_bodies_stay_as_they_are() {
         let text = "--\n\\restrict k1\n\nSET lock_timeout = 0;\nSET transaction_timeout = 0;\n\n\
             CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\n\\restrict me\nSET transaction_timeout = 0;\n\
-            \\unrestrict k2\n$$;\n\n\\unrestrict k1\n";
+            \\unrestrict k2\r\n$$;\n\n\\unrestrict k1\n";
         assert_eq!(
             without_commands(text),
             "--\n\nSET lock_timeout = 0;\n\nCREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\n\
-             \\restrict me\nSET transaction_timeout = 0;\n\\unrestrict k2\n$$;\n"
+             \\restrict me\nSET transaction_timeout = 0;\n\\unrestrict k2\r\n$$;\n"
         );
     }
 
