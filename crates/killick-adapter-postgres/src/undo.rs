@@ -60,7 +60,9 @@ impl From<UndoError> for Refusal {
         };
         let next_step = match error {
             UndoError::Runs(_) => "Look at it, then let it run with --run-functions",
-            _ => "Look at the plan with --dry-run",
+            UndoError::Server(_) | UndoError::Point(_) | UndoError::Impossible(_) => {
+                "Look at the plan with --dry-run"
+            }
         };
         let mut refusal = Refusal::new(code, error.to_string());
         refusal.not_done = "nothing was restored; the database is as it was before".into();
